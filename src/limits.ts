@@ -1,0 +1,64 @@
+/**
+ * Every bound of the process and its HTTP surface, with unit and reason. An operator changes configuration, a designer
+ * changes tuning; this is what an engineer changes. Bounds of the match machinery stand beside the code they bound
+ * (`src/match`), which may not import this file.
+ */
+import assert from 'node:assert/strict';
+
+export const LIMITS = Object.freeze({
+  /** Body of an HTTP request, bytes. Join options and sign-in are under 1 KB. Above: 413 TOO_LARGE, connection closed. */
+  httpBodyBytesMax: 64 * 1024,
+  /** All headers of one request, bytes. Above: 431 by Node. */
+  httpHeadersBytesMax: 16 * 1024,
+  /** From connecting (or the end of the previous request) to the last header, ms. Above: 408, closed. */
+  httpHeadersMs: 5_000,
+  /** From connecting to the last byte of the body, ms. Above: 408, closed. */
+  httpRequestMs: 10_000,
+  /** How often Node looks for connections past those two, ms. */
+  httpTimeoutCheckMs: 1_000,
+  /** An idle kept-alive connection, ms. */
+  httpKeepAliveMs: 5_000,
+
+  /** Connections of the process. Above: the newest is closed. One core serves about 3,000 players. */
+  socketsMax: 20_000,
+  /** Connections of one remote address; loopback and trusted proxies are exempt. Above: the newest is closed. */
+  socketsPerAddressMax: 512,
+  /**
+   * Connections of one remote address that have not yet sent a whole request. Above: the *oldest* of them is closed, so
+   * that somebody who holds many open cannot keep an honest neighbour (or another player behind one NAT) out.
+   */
+  unfinishedPerAddressMax: 128,
+
+  /** Frame from a client, bytes. Above: the WebSocket is closed with 1009. An input frame is under 40. */
+  socketFrameBytesMax: 4 * 1024,
+  /** WebSocket heartbeat of the transport, ms, and how many may stay unanswered before the socket is terminated. */
+  socketPingMs: 3_000,
+  socketPingsMissedMax: 2,
+
+  /** Joins (`/matchmake`) of one address: burst, and refill per second. Above: 429 RATE_LIMITED. */
+  joinBurst: 20,
+  joinsPerSecond: 2,
+  /** Sign-ins (`/auth`) of one address: burst, and refill per second. Above: 429 RATE_LIMITED. */
+  signInBurst: 20,
+  signInsPerSecond: 1,
+  /** Other requests that cost a disk read or a fold (`/api`, `/metrics`, `/monitor`) of one address. */
+  queryBurst: 60,
+  queriesPerSecond: 20,
+  /** Wrong passwords (monitor, metrics) of one address: burst, and refill per second. Above: 429, whatever comes. */
+  wrongPasswordBurst: 10,
+  wrongPasswordsPerSecond: 1 / 6,
+  /** Addresses that one rate limiter remembers. Above: those longest unseen are forgotten. */
+  rateAddressesMax: 10_000,
+
+  /** Replays that one answer of `/api/replays` names. */
+  replaysListedMax: 100,
+
+  /** How long a seat stays reserved for a client that does not connect, s. It also bounds how long a drain waits for it. */
+  seatReservationSeconds: 8,
+});
+
+assert.ok(LIMITS.httpHeadersMs <= LIMITS.httpRequestMs, 'headers are part of the request');
+assert.ok(LIMITS.unfinishedPerAddressMax < LIMITS.socketsPerAddressMax, 'unfinished connections are connections');
+assert.ok(LIMITS.socketsPerAddressMax < LIMITS.socketsMax, 'one address cannot take every connection');
+assert.ok(LIMITS.socketFrameBytesMax < LIMITS.httpBodyBytesMax, 'frames are smaller than requests');
+assert.ok(LIMITS.httpTimeoutCheckMs < LIMITS.httpHeadersMs, 'timeouts are noticed when they pass, not much later');
