@@ -1,0 +1,50 @@
+/** What a worker process asks of one simulated player, however it talks to the server. */
+import type { TrackStep } from './input-track.ts';
+import type { Tally } from './tally.ts';
+
+/**
+ * Whom the players talk to: `arena` signs in anonymously and sends input frames, `plain` joins without a token and sends
+ * `input` messages, `raw` only opens a WebSocket and sends what the arena would get.
+ */
+export const DIALECTS = ['arena', 'plain', 'raw'] as const;
+export type Dialect = (typeof DIALECTS)[number];
+
+/** Where and how players join. */
+export interface Destination {
+  /** `ws://host:port`, or with `wss:` where the SDK is used. */
+  readonly endpoint: string;
+  readonly roomName: string;
+  readonly dialect: Dialect;
+}
+
+/** A sequence of steps and its bytes in the dialect, shared by many players; see input-track.ts. */
+export interface Track {
+  readonly steps: readonly TrackStep[];
+  readonly bodies: readonly Uint8Array[];
+}
+
+export interface PlayerOptions {
+  readonly destination: Destination;
+  readonly name: string;
+  /** Joins exactly this room; creates one if it is `create`; otherwise whatever has room. */
+  readonly roomId?: string;
+  readonly track: Track;
+  readonly tally: Tally;
+}
+
+export interface Player {
+  /** Room it is in, once joined; empty where there are no rooms. */
+  readonly roomId: string;
+  /** Inputs per second that the server asked for; 0 when it did not say. */
+  readonly advertisedRateHz: number;
+  readonly isOpen: boolean;
+  /** Sends the next step of the track. */
+  sendInput(nowMs: number): void;
+  leave(): void;
+}
+
+/** The HTTP side of an endpoint. @throws TypeError if it is no URL */
+export function httpOrigin(endpoint: string): string {
+  const url = new URL(endpoint);
+  return `${url.protocol === 'wss:' || url.protocol === 'https:' ? 'https:' : 'http:'}//${url.host}`;
+}
