@@ -1,0 +1,97 @@
+/**
+ * What identifies a recorded match and how it ended: the part that journals and replay files share. The
+ * parsers take JSON from a disk or a stranger and give back a fresh, checked object. Pure, shared with the browser.
+ */
+import { boolean, integer, list, object, text } from './json-check.ts';
+import type { MatchSetup, Standing } from './simulation.ts';
+
+/** Letters, digits, `_` and `-`, so that an id is a file name and a path of a URL without escaping. */
+export const MATCH_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+const SETUP_KEYS_MAX = 64;
+const SETUP_TEXT_CHARS_MAX = 256;
+const SCORE_KEYS_MAX = 32;
+const STANDINGS_MAX = 4096;
+
+/** Fixed for a match when it is created. With the entries it is everything that a re-simulation needs. */
+export interface MatchHeader {
+  /** See {@link MATCH_ID}; unique for ever, as it names the journal and the replay. */
+  readonly matchId: string;
+  /** Room type, such as `arena`. */
+  readonly roomName: string;
+  readonly simId: string;
+  readonly simVersion: number;
+  /** Ticks per second the match was played at, 1 to 240. */
+  readonly tickRateHz: number;
+  readonly setup: MatchSetup;
+  /** Wall clock at creation, ms since 1970; for people, no rule reads it. */
+  readonly startedAtMs: number;
+  /** Build that played it, or empty. */
+  readonly buildId: string;
+}
+
+/** `over`: the rules ended it. `abandoned`: everybody left. `shutdown`: the process was drained. */
+export type EndReason = 'over' | 'abandoned' | 'shutdown';
+const END_REASONS: readonly string[] = ['over', 'abandoned', 'shutdown'] satisfies EndReason[];
+
+/** How a match ended. A match without a result was cut short by a fault. */
+export interface MatchResult {
+  readonly reason: EndReason;
+  /** Best first, as the simulation ranks them. */
+  readonly standings: readonly Standing[];
+}
+
+/** @throws RangeError naming the first member that is missing or out of range */
+export function parseMatchHeader(value: unknown): MatchHeader {
+  const from = object(value, 'header');
+  const matchId = text(from, 'matchId');
+  if (!MATCH_ID.test(matchId)) throw new RangeError('matchId is not 1 to 64 letters, digits, _ or -');
+  return {
+    matchId,
+    roomName: text(from, 'roomName'),
+    simId: text(from, 'simId'),
+    simVersion: integer(from, 'simVersion', 0, 0xffffffff),
+    tickRateHz: integer(from, 'tickRateHz', 1, 240),
+    setup: parseSetup(from['setup']),
+    startedAtMs: integer(from, 'startedAtMs', 0, Number.MAX_SAFE_INTEGER),
+    buildId: text(from, 'buildId'),
+  };
+}
+
+/** @throws RangeError naming the first member that is missing or out of range */
+export function parseMatchResult(value: unknown): MatchResult {
+  const from = object(value, 'result');
+  const reason = text(from, 'reason');
+  if (!END_REASONS.includes(reason)) throw new RangeError(`reason is not one of ${END_REASONS.join(', ')}`);
+  return { reason: reason as EndReason, standings: list(from, 'standings', STANDINGS_MAX).map(parseStanding) };
+}
+
+function parseStanding(value: unknown): Standing {
+  const from = object(value, 'standing');
+  const score = Object.entries(object(from['score'], 'score'));
+  if (score.length > SCORE_KEYS_MAX) throw new RangeError(`score has more than ${SCORE_KEYS_MAX} columns`);
+  for (const [, points] of score) {
+    if (!Number.isSafeInteger(points)) throw new RangeError('score has a column that is not an integer');
+  }
+  return {
+    seat: integer(from, 'seat', 0, 255),
+    name: text(from, 'name'),
+    playerId: text(from, 'playerId'),
+    isBot: boolean(from, 'isBot'),
+    score: Object.fromEntries(score) as Record<string, number>,
+  };
+}
+
+function parseSetup(value: unknown): MatchSetup {
+  const from = object(value, 'setup');
+  const entries = Object.entries(from);
+  if (entries.length > SETUP_KEYS_MAX) throw new RangeError(`setup has more than ${SETUP_KEYS_MAX} members`);
+  for (const [key, member] of entries) {
+    const isPlain =
+      typeof member === 'boolean' ||
+      Number.isSafeInteger(member) ||
+      (typeof member === 'string' && member.length <= SETUP_TEXT_CHARS_MAX);
+    if (!isPlain) throw new RangeError(`setup.${key.slice(0, 32)} is not an integer, boolean or short text`);
+  }
+  return { ...(Object.fromEntries(entries) as MatchSetup), seed: integer(from, 'seed', -(2 ** 31), 2 ** 32 - 1) };
+}

@@ -1,0 +1,292 @@
+/**
+ * The journal of a match: everything that went into its simulation, in order, so that the match can be played
+ * again, taken over by another process, or kept as a replay. This file is the port; its rules are
+ * test/contract/match-journal.contract.ts, which every adapter runs.
+ */
+import { ByteReader, ByteWriter } from '../kernel/bytes.ts';
+import { GameError } from '../kernel/errors.ts';
+import type { Hash64 } from '../kernel/hash.ts';
+import { type MatchHeader, type MatchResult, parseMatchHeader, parseMatchResult } from '../kernel/match-header.ts';
+
+/** Largest payload of one record; a world of 128 seats encodes to some tens of KiB. */
+export const RECORD_MAX_BYTES = 4 * 2 ** 20;
+
+/** Whole-process counters since the journal was opened, for metrics to pull. */
+export interface JournalTotals {
+  /** Durable bytes, framing included. */
+  readonly bytesTotal: number;
+  /** Durable records. */
+  readonly recordsTotal: number;
+  /** Group commits, each one write and one wait for the disk for all matches together. */
+  readonly commitsTotal: number;
+  /** Matches whose recording was refused or broke off; fencing is not counted. */
+  readonly failuresTotal: number;
+  /** Age of the oldest record that is not durable yet, seconds; 0 when all are. */
+  readonly lagSeconds: number;
+}
+
+/** What was appended and is not durable yet. */
+export interface JournalLag {
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/**
+ * Appends to one match. The appending calls are synchronous, cost about a microsecond, copy what they are given and
+ * never throw: a match goes on when its journal cannot. After `end`, `close` or a failure they do nothing.
+ */
+export interface JournalWriter {
+  readonly matchId: string;
+  readonly epoch: number;
+  /** Why nothing more is recorded: JOURNAL_FENCED or JOURNAL_UNAVAILABLE. What was durable before stays valid. */
+  readonly failure: GameError | undefined;
+  readonly lag: JournalLag;
+  /** What the match consumed in this tick and the hash of its world after it. Ticks are contiguous. */
+  entry(tick: number, bytes: Uint8Array, hash: Hash64): void;
+  /** The world before entry `tick`. */
+  snapshot(tick: number, bytes: Uint8Array): void;
+  /** Opaque to the journal: who holds which seat and token. */
+  session(bytes: Uint8Array): void;
+  /** The match ended before entry `tick`; `hash` is of its final world. Nothing follows. */
+  end(tick: number, hash: Hash64, result: MatchResult): void;
+  /**
+   * Resolves once everything appended so far is durable.
+   * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_FENCED
+   */
+  flush(): Promise<void>;
+  /** Flushes what it can and lets go of the match; never rejects, see `failure`. */
+  close(): Promise<void>;
+}
+
+export interface RecordedEntry {
+  readonly tick: number;
+  readonly bytes: Uint8Array;
+  readonly hash: Hash64;
+}
+
+export interface RecordedSnapshot {
+  readonly tick: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface RecordedSession {
+  /** Entries recorded before it, by the tick of the next. */
+  readonly tick: number;
+  readonly bytes: Uint8Array;
+}
+
+/** A match as the journal has it. */
+export interface RecordedMatch {
+  readonly header: MatchHeader;
+  readonly epoch: number;
+  readonly snapshots: readonly RecordedSnapshot[];
+  /** Contiguous from tick 0. */
+  readonly entries: readonly RecordedEntry[];
+  readonly sessions: readonly RecordedSession[];
+  /** Absent while the match runs, and for ever when it was cut short. */
+  readonly end?: { readonly tick: number; readonly hash: Hash64; readonly result: MatchResult };
+  /** True when a half-written record was cut off the end, so that the last moments may be missing. */
+  readonly isTorn: boolean;
+}
+
+/** `open`: a writer of this process holds it. `unfinished`: nobody does and it has no end. */
+export type JournalState = 'open' | 'unfinished' | 'ended' | 'corrupt';
+
+export interface JournalSummary {
+  readonly matchId: string;
+  readonly state: JournalState;
+  /** Absent when the damage took the header. */
+  readonly header?: MatchHeader;
+  readonly epoch: number;
+  /** Entries recorded. */
+  readonly ticks: number;
+  /** Durable bytes. */
+  readonly bytes: number;
+  readonly isTorn: boolean;
+}
+
+export interface JournalReader {
+  /** Matches that the journal holds, oldest first. */
+  list(): Promise<JournalSummary[]>;
+  /**
+   * A match as it is durable now; undefined when there is none of that id.
+   * @throws GameError JOURNAL_CORRUPT if a record before the last is damaged or missing; other matches are unaffected
+   */
+  load(matchId: string): Promise<RecordedMatch | undefined>;
+}
+
+/** Append-only store of running matches. */
+export interface MatchJournal extends JournalReader {
+  /**
+   * Begins a match, or takes over one that has no end: its first header stays and the former writer is fenced, so
+   * that of all who claim an epoch exactly one wins. Resolves once the claim is durable; `load` afterwards gives what
+   * there is to go on from.
+   * @param epoch 1 for a new match; to take over, more than the store has seen
+   * @throws GameError JOURNAL_FENCED if the store has seen this epoch or a later one
+   * @throws GameError MATCH_ENDED, JOURNAL_CORRUPT
+   * @throws GameError JOURNAL_UNAVAILABLE if the store cannot write
+   */
+  open(header: MatchHeader, epoch: number): Promise<JournalWriter>;
+  /**
+   * Forgets a match, durably; one it does not know is no error. A writer that still holds it is fenced.
+   * @throws GameError JOURNAL_UNAVAILABLE if the match may be back after a restart
+   */
+  remove(matchId: string): Promise<void>;
+  totals(): JournalTotals;
+  /** Makes durable what it can and lets go of the store. Never rejects. */
+  close(): Promise<void>;
+}
+
+/** Kinds of records, as stored: append-only numbers. */
+export const RECORD = { OPEN: 1, CLAIM: 2, ENTRY: 3, SNAPSHOT: 4, SESSION: 5, END: 6 } as const;
+export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
+
+/**
+ * Turns a writer's calls into records; an adapter says where they go. Payloads:
+ * open `varint epoch, string header JSON`; claim `varint epoch`; entry `varint tick, u32 hi, u32 lo, bytes`;
+ * snapshot `varint tick, bytes`; session `bytes`; end `varint tick, u32 hi, u32 lo, string result JSON`.
+ */
+export abstract class RecordWriter implements JournalWriter {
+  abstract readonly matchId: string;
+  abstract readonly epoch: number;
+  abstract readonly failure: GameError | undefined;
+  abstract readonly lag: JournalLag;
+  readonly #payload = new ByteWriter();
+  #isOver = false;
+
+  /** Must copy the payload: the writer reuses it. Must not throw. */
+  protected abstract append(kind: RecordKind, payload: Uint8Array): void;
+  protected abstract release(): void;
+  abstract flush(): Promise<void>;
+
+  entry(tick: number, bytes: Uint8Array, { hi, lo }: Hash64): void {
+    if (this.#isOver) return;
+    this.append(RECORD.ENTRY, this.#payload.clear().varint(tick).u32(hi).u32(lo).raw(bytes).view());
+  }
+
+  snapshot(tick: number, bytes: Uint8Array): void {
+    if (this.#isOver) return;
+    this.append(RECORD.SNAPSHOT, this.#payload.clear().varint(tick).raw(bytes).view());
+  }
+
+  session(bytes: Uint8Array): void {
+    if (this.#isOver) return;
+    this.append(RECORD.SESSION, bytes);
+  }
+
+  end(tick: number, { hi, lo }: Hash64, result: MatchResult): void {
+    if (this.#isOver) return;
+    this.append(RECORD.END, this.#payload.clear().varint(tick).u32(hi).u32(lo).string(JSON.stringify(result)).view());
+    this.#isOver = true;
+  }
+
+  async close(): Promise<void> {
+    this.#isOver = true;
+    // A refusal stays readable as `failure`; whoever closes has no use for it as a throw.
+    await this.flush().catch(() => undefined);
+    this.release();
+  }
+}
+
+export function openRecord(header: MatchHeader, epoch: number): Uint8Array {
+  return new ByteWriter().varint(epoch).string(JSON.stringify(header)).bytes();
+}
+
+export function claimRecord(epoch: number): Uint8Array {
+  return new ByteWriter().varint(epoch).bytes();
+}
+
+export function parseOpenRecord(payload: Uint8Array): { epoch: number; header: MatchHeader } {
+  const from = new ByteReader(payload);
+  return { epoch: from.varint(), header: parseMatchHeader(JSON.parse(from.string())) };
+}
+
+export function parseClaimRecord(payload: Uint8Array): number {
+  return new ByteReader(payload).varint();
+}
+
+/** Puts the records of one match, in order, back into a {@link RecordedMatch}. Keeps views of the payloads. */
+export class RecordFold {
+  readonly #matchId: string;
+  #header: MatchHeader | undefined;
+  #epoch = 0;
+  readonly #snapshots: RecordedSnapshot[] = [];
+  readonly #entries: RecordedEntry[] = [];
+  readonly #sessions: RecordedSession[] = [];
+  #end: RecordedMatch['end'];
+
+  constructor(matchId: string) {
+    this.#matchId = matchId;
+  }
+
+  /** @throws GameError JOURNAL_CORRUPT if the record cannot be read or cannot come here */
+  push(kind: number, payload: Uint8Array): void {
+    try {
+      this.#push(kind, payload);
+    } catch (error) {
+      throw new GameError('JOURNAL_CORRUPT', { matchId: this.#matchId, reason: (error as Error).message }, error);
+    }
+  }
+
+  #push(kind: number, payload: Uint8Array): void {
+    if ((this.#header === undefined) !== (kind === RECORD.OPEN)) throw new RangeError('it does not begin with its header');
+    if (this.#end !== undefined) throw new RangeError('a record follows its end');
+    const from = new ByteReader(payload);
+    switch (kind) {
+      case RECORD.OPEN: {
+        const { epoch, header } = parseOpenRecord(payload);
+        if (header.matchId !== this.#matchId) throw new RangeError('its header is of another match');
+        this.#header = header;
+        this.#epoch = epoch;
+        break;
+      }
+      case RECORD.CLAIM: {
+        const epoch = from.varint();
+        if (epoch <= this.#epoch) throw new RangeError(`epoch ${epoch} follows epoch ${this.#epoch}`);
+        this.#epoch = epoch;
+        break;
+      }
+      case RECORD.ENTRY: {
+        const tick = from.varint();
+        if (tick !== this.#entries.length) throw new RangeError(`entry ${tick} follows ${this.#entries.length} entries`);
+        const hash = { hi: from.u32(), lo: from.u32() };
+        this.#entries.push({ tick, hash, bytes: from.raw(from.remaining) });
+        break;
+      }
+      case RECORD.SNAPSHOT: {
+        const tick = from.varint();
+        if (tick !== this.#entries.length) throw new RangeError(`snapshot ${tick} after ${this.#entries.length} entries`);
+        this.#snapshots.push({ tick, bytes: from.raw(from.remaining) });
+        break;
+      }
+      case RECORD.SESSION:
+        this.#sessions.push({ tick: this.#entries.length, bytes: payload });
+        break;
+      case RECORD.END: {
+        const tick = from.varint();
+        if (tick !== this.#entries.length) throw new RangeError(`end at ${tick} after ${this.#entries.length} entries`);
+        const hash = { hi: from.u32(), lo: from.u32() };
+        this.#end = { tick, hash, result: parseMatchResult(JSON.parse(from.string())) };
+        break;
+      }
+      default:
+        throw new RangeError(`unknown record kind ${kind}`);
+    }
+  }
+
+  /** @throws GameError JOURNAL_CORRUPT if there was no record at all */
+  match(isTorn: boolean): RecordedMatch {
+    if (this.#header === undefined) {
+      throw new GameError('JOURNAL_CORRUPT', { matchId: this.#matchId, reason: 'its header is missing' });
+    }
+    return {
+      header: this.#header,
+      epoch: this.#epoch,
+      snapshots: this.#snapshots,
+      entries: this.#entries,
+      sessions: this.#sessions,
+      ...(this.#end === undefined ? {} : { end: this.#end }),
+      isTorn,
+    };
+  }
+}
