@@ -28,6 +28,11 @@ export const LIMITS = Object.freeze({
    * that somebody who holds many open cannot keep an honest neighbour (or another player behind one NAT) out.
    */
   unfinishedPerAddressMax: 128,
+  /** Age from which an unfinished connection may be closed that way, ms: a burst of honest ones is accepted before any is read. */
+  unfinishedGraceMs: 1_000,
+
+  /** Path and query of a request, characters. Above: 400. */
+  httpTargetCharsMax: 2_048,
 
   /** Frame from a client, bytes. Above: the WebSocket is closed with 1009. An input frame is under 40. */
   socketFrameBytesMax: 4 * 1024,
@@ -52,12 +57,10 @@ export const LIMITS = Object.freeze({
 
   /** Replays that one answer of `/api/replays` names. */
   replaysListedMax: 100,
-
-  /** How long a seat stays reserved for a client that does not connect, s. It also bounds how long a drain waits for it. */
-  seatReservationSeconds: 8,
 });
 
 assert.ok(LIMITS.httpHeadersMs <= LIMITS.httpRequestMs, 'headers are part of the request');
+assert.ok(LIMITS.unfinishedGraceMs < LIMITS.httpHeadersMs, 'a full table sheds before the timeout does');
 assert.ok(LIMITS.unfinishedPerAddressMax < LIMITS.socketsPerAddressMax, 'unfinished connections are connections');
 assert.ok(LIMITS.socketsPerAddressMax < LIMITS.socketsMax, 'one address cannot take every connection');
 assert.ok(LIMITS.socketFrameBytesMax < LIMITS.httpBodyBytesMax, 'frames are smaller than requests');
