@@ -1,9 +1,9 @@
 /** Ways around walls for bots: for a goal tile, the first step towards it from every tile nearby. */
 
 /** Tiles in each direction that a field of ways reaches from its goal. */
-const REACH_TILES = 63;
-/** Fields kept; the longest kept one is given up for a new one. A field is at most 16 KB. */
-const FIELDS_MAX = 192;
+export const REACH_TILES = 47;
+/** Fields kept; the longest kept one is given up for a new one. A field is at most 9 KB. */
+const FIELDS_MAX = 512;
 /** Side of the zones whose middles stand for goals that move, tiles. */
 const ZONE_TILES = 5;
 
@@ -65,7 +65,7 @@ export class Navigation {
 
   /**
    * The first step from a tile towards a goal tile: an index into {@link STEP_X} and {@link STEP_Y},
-   * {@link ARRIVED}, or {@link NO_WAY} if there is none or the goal is more than 63 tiles away.
+   * {@link ARRIVED}, or {@link NO_WAY} if there is none or the goal is more than 47 tiles away.
    */
   stepTowards(goalColumn: number, goalRow: number, column: number, row: number): number {
     const field = this.#fieldOf(goalRow * this.#columns + goalColumn);
