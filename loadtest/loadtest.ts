@@ -49,8 +49,14 @@ async function drive(
   const workers = options.workers || Math.min(spare, Math.ceil(options.clients / PLAYERS_PER_WORKER[mode]));
   const perRoom = options.rooms > 0 ? Math.ceil(options.clients / options.rooms) : options['per-room'];
   const swarm = await Swarm.start({
-    destination: { endpoint: options.endpoint, roomName: room, dialect: options.dialect as Dialect },
+    destination: {
+      endpoint: options.endpoint,
+      roomName: room,
+      dialect: options.dialect as Dialect,
+      areAddressesApart: options['distinct-addresses'],
+    },
     mode,
+    behaviour: 'wander',
     inputsPerSecond: options['inputs-per-second'],
     seed: options.seed,
     namePrefix: 'load-',

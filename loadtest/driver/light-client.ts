@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { decode, encode } from '@colyseus/schema';
-import { httpOrigin, type Player, type PlayerOptions } from './player.ts';
+import { addressHeaders, httpOrigin, type Player, type PlayerOptions } from './player.ts';
 import { AckMeter, frameBytes, type Tally } from './tally.ts';
 
 /** From @colyseus/shared-types, Protocol.ts of 0.18. */
@@ -54,9 +54,10 @@ async function reserveSeat(options: PlayerOptions): Promise<Seat> {
   const { destination, name, roomId } = options;
   if (destination.dialect === 'raw') return { path: '/', roomId: '' };
   const origin = httpOrigin(destination.endpoint);
+  const headers = addressHeaders(options);
   let token = '';
   if (destination.dialect === 'arena') {
-    const answer = (await post(`${origin}/auth/anonymous`, {})) as { token?: unknown };
+    const answer = (await post(`${origin}/auth/anonymous`, {}, headers)) as { token?: unknown };
     if (typeof answer.token !== 'string') throw new Error('sign-in answered without a token');
     token = answer.token;
   }
@@ -66,14 +67,14 @@ async function reserveSeat(options: PlayerOptions): Promise<Seat> {
       : roomId === 'create'
         ? `create/${destination.roomName}`
         : `joinById/${roomId}`;
-  const headers: Record<string, string> = token === '' ? {} : { authorization: `Bearer ${token}` };
+  if (token !== '') headers['authorization'] = `Bearer ${token}`;
   const seat = (await post(`${origin}/matchmake/${method}`, { name }, headers)) as Record<string, string>;
   const query = new URLSearchParams({ sessionId: seat['sessionId'] ?? '' });
   if (token !== '') query.set('_authToken', token);
   return { path: `/${seat['processId']}/${seat['roomId']}?${query}`, roomId: seat['roomId'] ?? '' };
 }
 
-async function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<unknown> {
+async function post(url: string, body: unknown, headers: Record<string, string>): Promise<unknown> {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
@@ -156,8 +157,9 @@ class LightClient implements Player {
         },
       });
       this.#socket.on('connect', () => {
+        const extra = Object.entries(addressHeaders(this.#options)).map(([name, value]) => `${name}: ${value}\r\n`);
         this.#socket.write(
-          `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+          `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${extra.join('')}` +
             `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
         );
       });

@@ -78,6 +78,10 @@ const OPTIONS = {
   dialect: { type: 'string', default: 'arena', choices: DIALECTS, help: 'arena, or the peers of the benches' },
   'inputs-per-second': { type: 'number', default: 0, min: 0, max: 240, help: 'a player; 0 is what the server says' },
   workers: { type: 'number', default: 0, min: 0, max: 64, help: 'driver processes; 0 chooses by clients and cores' },
+  'distinct-addresses': {
+    type: 'boolean',
+    help: 'X-Forwarded-For of its own for every player, for a server with HYPOGEUM_PROXY_HOPS=1',
+  },
   seed: { type: 'number', default: 1, min: 0, max: 2 ** 31, help: 'decides what the players do' },
   'metrics-url': { type: 'string', default: '', help: 'where ticks are read; empty is /metrics of the endpoint' },
   'metrics-token': { type: 'string', default: '', help: 'bearer token for it; empty is $HYPOGEUM_METRICS_TOKEN' },

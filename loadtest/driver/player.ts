@@ -15,6 +15,11 @@ export interface Destination {
   readonly endpoint: string;
   readonly roomName: string;
   readonly dialect: Dialect;
+  /**
+   * Says in `X-Forwarded-For` that every player has an address of its own, so that a server behind one proxy
+   * (`HYPOGEUM_PROXY_HOPS=1`) applies its limits per address to each of them and not to the load test as a whole.
+   */
+  readonly areAddressesApart?: boolean;
 }
 
 /** A sequence of steps and its bytes in the dialect, shared by many players; see input-track.ts. */
@@ -24,12 +29,20 @@ export interface Track {
 }
 
 export interface PlayerOptions {
+  /** Counted over the whole load test, from 0. */
+  readonly id: number;
   readonly destination: Destination;
   readonly name: string;
   /** Joins exactly this room; creates one if it is `create`; otherwise whatever has room. */
   readonly roomId?: string;
   readonly track: Track;
   readonly tally: Tally;
+}
+
+/** The headers of every request of that player. */
+export function addressHeaders({ id, destination }: PlayerOptions): Record<string, string> {
+  if (!destination.areAddressesApart) return {};
+  return { 'x-forwarded-for': `10.${(id >> 16) & 255}.${(id >> 8) & 255}.${id & 255}` };
 }
 
 export interface Player {

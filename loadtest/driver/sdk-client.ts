@@ -1,6 +1,6 @@
 /** A player over the real SDK: it decodes every patch, as a browser would. */
 import type { Room } from '@colyseus/sdk';
-import type { Player, PlayerOptions } from './player.ts';
+import { addressHeaders, type Player, type PlayerOptions } from './player.ts';
 import { AckMeter, frameBytes } from './tally.ts';
 
 // The SDK takes the global WebSocket where there is one. Node's own costs twice the CPU of `ws`, which the SDK falls
@@ -21,7 +21,7 @@ interface MessageSource {
 /** Joins and resolves when the server has let the player in. @throws Error saying why not */
 export async function joinSdk(options: PlayerOptions): Promise<Player> {
   const { destination, name, roomId } = options;
-  const client = new Client(destination.endpoint);
+  const client = new Client(destination.endpoint, { headers: addressHeaders(options) });
   // In Node the SDK keeps the token in a store of the process: without this, every player would be the first one.
   client.auth.token = undefined as unknown as string;
   if (destination.dialect === 'arena') await client.auth.signInAnonymously();

@@ -4,11 +4,15 @@ import { encodeTrack, encodeTrackAsMessages, wander } from './input-track.ts';
 import type { Destination, Player, PlayerOptions, Track } from './player.ts';
 import { reportTally, Tally, type TallyReport } from './tally.ts';
 
+/** `wander` follows a track over the map; `gather` walks to its middle and stays there, moving (SDK only). */
+export type Behaviour = 'wander' | 'gather';
+
 /** How a worker is set up, once. */
 export interface WorkerSetup {
   readonly destination: Destination;
   /** `sdk` decodes every patch with the official SDK; `light` only counts, at a tenth of the cost. */
   readonly mode: 'sdk' | 'light';
+  readonly behaviour: Behaviour;
   /** Inputs per second and player; 0 takes what the server advertises, or 30 when it does not. */
   readonly inputsPerSecond: number;
   readonly seed: number;
@@ -66,6 +70,7 @@ async function prepare(given: WorkerSetup): Promise<void> {
 
 async function join(id: number, roomId: string | undefined): Promise<void> {
   const options: PlayerOptions = {
+    id,
     destination: setup.destination,
     name: `${setup.namePrefix}${id}`,
     track: tracks[id % TRACKS]!,

@@ -50,7 +50,7 @@ function startBeat(room: Set<Connection>, index: number): void {
     nextMs += periodMs;
     setTimeout(beat, Math.max(0, nextMs - performance.now()));
   };
-  setTimeout(beat, nextMs - performance.now());
+  setTimeout(beat, Math.max(0, nextMs - performance.now()));
 }
 
 const server = createServer((request, response) => {
