@@ -11,20 +11,6 @@ import { type MatchHeader, type MatchResult, parseMatchHeader, parseMatchResult 
 /** Largest payload of one record; a world of 128 seats encodes to some tens of KiB. */
 export const RECORD_MAX_BYTES = 4 * 2 ** 20;
 
-/** Whole-process counters since the journal was opened, for metrics to pull. */
-export interface JournalTotals {
-  /** Durable bytes, framing included. */
-  readonly bytesTotal: number;
-  /** Durable records. */
-  readonly recordsTotal: number;
-  /** Group commits, each one write and one wait for the disk for all matches together. */
-  readonly commitsTotal: number;
-  /** Matches whose recording was refused or broke off; fencing is not counted. */
-  readonly failuresTotal: number;
-  /** Age of the oldest record that is not durable yet, seconds; 0 when all are. */
-  readonly lagSeconds: number;
-}
-
 /** What was appended and is not durable yet. */
 export interface JournalLag {
   readonly records: number;
@@ -132,7 +118,6 @@ export interface MatchJournal extends JournalReader {
    * @throws GameError JOURNAL_UNAVAILABLE if the match may be back after a restart
    */
   remove(matchId: string): Promise<void>;
-  totals(): JournalTotals;
   /** Makes durable what it can and lets go of the store. Never rejects. */
   close(): Promise<void>;
 }
@@ -229,7 +214,8 @@ export class RecordFold {
   }
 
   #push(kind: number, payload: Uint8Array): void {
-    if ((this.#header === undefined) !== (kind === RECORD.OPEN)) throw new RangeError('it does not begin with its header');
+    if ((this.#header === undefined) !== (kind === RECORD.OPEN))
+      throw new RangeError('it does not begin with its header');
     if (this.#end !== undefined) throw new RangeError('a record follows its end');
     const from = new ByteReader(payload);
     switch (kind) {
@@ -248,14 +234,16 @@ export class RecordFold {
       }
       case RECORD.ENTRY: {
         const tick = from.varint();
-        if (tick !== this.#entries.length) throw new RangeError(`entry ${tick} follows ${this.#entries.length} entries`);
+        if (tick !== this.#entries.length)
+          throw new RangeError(`entry ${tick} follows ${this.#entries.length} entries`);
         const hash = { hi: from.u32(), lo: from.u32() };
         this.#entries.push({ tick, hash, bytes: from.raw(from.remaining) });
         break;
       }
       case RECORD.SNAPSHOT: {
         const tick = from.varint();
-        if (tick !== this.#entries.length) throw new RangeError(`snapshot ${tick} after ${this.#entries.length} entries`);
+        if (tick !== this.#entries.length)
+          throw new RangeError(`snapshot ${tick} after ${this.#entries.length} entries`);
         this.#snapshots.push({ tick, bytes: from.raw(from.remaining) });
         break;
       }

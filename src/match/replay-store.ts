@@ -1,6 +1,6 @@
 /** Where finished matches are kept as replay files. The port; its rules are test/contract/replay-store.contract.ts. */
 import type { Readable } from 'node:stream';
-import type { Replay, ReplayHeader } from '../kernel/replay-file.ts';
+import type { Replay, ReplayHeader, ReplayPlayer } from '../kernel/replay-file.ts';
 
 export interface ReplaySummary {
   /** The match id; names the replay everywhere. */
@@ -18,6 +18,8 @@ export interface OpenReplay {
 }
 
 export interface ReplayStore {
+  /** How this store names players, see {@link ReplayPlayer}; archiving applies it before `put`. */
+  readonly pseudonym: (playerId: string) => string;
   /** The newest first, at most `limit` (1 to 1,000). Damaged files are left out. */
   list(limit: number): Promise<ReplaySummary[]>;
   /** @throws GameError REPLAY_NOT_FOUND, also for an id that can be none */

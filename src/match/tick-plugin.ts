@@ -13,7 +13,14 @@
  */
 import { type Room, RoomPlugin } from '@colyseus/core';
 import { TickMetrics, type TickSnapshot, type TickTotals } from './tick-metrics.ts';
-import { CATCH_UPS_MAX, type DueTick, type TickLoop, type TickScheduler, type TickTask } from './tick-scheduler.ts';
+import {
+  CATCH_UPS_MAX,
+  checkTickRate,
+  type DueTick,
+  type TickLoop,
+  type TickScheduler,
+  type TickTask,
+} from './tick-scheduler.ts';
 import { type ShedLevel, TickShedding } from './tick-shedding.ts';
 
 /** Shedding never makes patches rarer than this. */
@@ -69,6 +76,7 @@ export class TickPlugin extends RoomPlugin<Room> {
   start(options: TickOptions): void {
     if (this.isRunning) throw new Error('the tick loop runs already');
     const { rateHz, patchEveryTicks, firstTick } = options;
+    checkTickRate(rateHz);
     if (!Number.isInteger(patchEveryTicks) || patchEveryTicks < 1 || patchEveryTicks > PATCH_EVERY_TICKS_MAX) {
       throw new RangeError(
         `patchEveryTicks is a whole number from 1 to ${PATCH_EVERY_TICKS_MAX}, not ${patchEveryTicks}`,
@@ -124,15 +132,15 @@ export class TickPlugin extends RoomPlugin<Room> {
 
   #takeOverTimers(rateHz: number, patchEveryTicks: number): void {
     const room = this.room;
+    const advertisedHz = room.inputs?.tickRate;
+    if (advertisedHz !== undefined && advertisedHz !== rateHz) {
+      throw new Error(`defineInput tells clients ${advertisedHz} Hz, but the room ticks at ${rateHz} Hz`);
+    }
     const nothing = (): void => {};
     // The first call advertises the tick rate in the join handshake. The second leaves a timer that never fires in its
     // place: as long as there is one, the framework neither ticks the clock in broadcastPatch nor by a 60 Hz interval.
     room.setTimestep(nothing, 1000 / rateHz);
     room.setTimestep(nothing, 2 ** 31 - 1);
-    const advertisedHz = room.inputs?.tickRate;
-    if (advertisedHz !== undefined && advertisedHz !== rateHz) {
-      throw new Error(`defineInput tells clients ${advertisedHz} Hz, but the room ticks at ${rateHz} Hz`);
-    }
     // The setter ends the framework's patch timer; the plain property over it is what the handshake reads.
     room.patchRate = null;
     Object.defineProperty(room, 'patchRate', {

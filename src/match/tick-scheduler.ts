@@ -33,6 +33,12 @@ export const PREEMPTION_DEPTH_MAX = 2;
 export const RATE_MIN_HZ = 10;
 export const RATE_MAX_HZ = 60;
 
+/** @throws RangeError unless `rateHz` is a whole number from {@link RATE_MIN_HZ} to {@link RATE_MAX_HZ} */
+export function checkTickRate(rateHz: number): void {
+  if (Number.isInteger(rateHz) && rateHz >= RATE_MIN_HZ && rateHz <= RATE_MAX_HZ) return;
+  throw new RangeError(`a tick rate is a whole number from ${RATE_MIN_HZ} to ${RATE_MAX_HZ} Hz, not ${rateHz}`);
+}
+
 /** Time as the scheduler sees it; tests bring their own. */
 export interface SchedulerClock {
   /** Monotonic milliseconds with fractions, from any origin. */
@@ -212,9 +218,7 @@ export class TickScheduler {
    * @throws RangeError for another rate
    */
   add(rateHz: number, task: TickTask): TickLoop {
-    if (!Number.isInteger(rateHz) || rateHz < RATE_MIN_HZ || rateHz > RATE_MAX_HZ) {
-      throw new RangeError(`a tick rate is a whole number from ${RATE_MIN_HZ} to ${RATE_MAX_HZ} Hz, not ${rateHz}`);
-    }
+    checkTickRate(rateHz);
     const periodMs = 1000 / rateHz;
     const nowMs = this.#clock.now();
     const phaseMs = this.#freePhase(rateHz, nowMs);
