@@ -1,0 +1,198 @@
+/**
+ * The one place that touches what Colyseus and its schema library do not promise: change trees, value
+ * arrays, the dirty list, input acknowledgements, the socket below a client. Everything here is read only
+ * but for {@link forgetViewChanges}. {@link assertColyseusInternals} proves on a small state, once per
+ * process, that it all still means what we think; test/match/colyseus-internals.test.ts names each fact.
+ */
+import type { Client, ClientPrivate } from '@colyseus/core';
+import {
+  $changes,
+  $refId,
+  $values,
+  type ChangeTree,
+  Decoder,
+  Encoder,
+  encode,
+  getEncodeDescriptor,
+  type MapSchema,
+  Metadata,
+  type Schema,
+  StateView,
+  schema,
+  t,
+} from '@colyseus/schema';
+
+/** First byte of a change of structure; the refId follows. */
+export const SWITCH_TO_STRUCTURE = 255;
+
+/** Wire bytes of the integer types that may be hot. All are little-endian; a boolean is 0 or 1. */
+const HOT_TYPE_BYTES: Readonly<Record<string, 1 | 2 | 4>> = {
+  boolean: 1,
+  int8: 1,
+  uint8: 1,
+  int16: 2,
+  uint16: 2,
+  int32: 4,
+  uint32: 4,
+};
+
+/** One hot field of a Schema class: full-state-only, and of a fixed-size integer type. */
+export interface HotField {
+  readonly name: string;
+  /** Field index; with operation REPLACE, which is 0, also the field's byte on the wire. */
+  readonly index: number;
+  readonly bytes: 1 | 2 | 4;
+  /** View tag; undefined for a field that everybody receives who sees the entity. */
+  readonly tag: number | undefined;
+}
+
+/** The hot fields of an instance's class, in field order. */
+export function hotFieldsOf(entity: Schema): HotField[] {
+  const { names, types, tags, metadata } = getEncodeDescriptor(entity);
+  const fields: HotField[] = [];
+  for (const [index, name] of names.entries()) {
+    if (name === undefined || !Metadata.hasFullStateOnlyAtIndex(metadata, index)) continue;
+    const type: unknown = types[index];
+    const bytes = typeof type === 'string' ? HOT_TYPE_BYTES[type] : undefined;
+    // Tag -1 is a plain `.view()`: it adds nothing to the entity's own visibility.
+    if (bytes !== undefined) fields.push({ name, index, bytes, tag: tags[index] === -1 ? undefined : tags[index] });
+  }
+  return fields;
+}
+
+/** Field values by field index, live. */
+export function valuesOf(entity: Schema): readonly unknown[] {
+  return entity[$values];
+}
+
+function changeTreeOf(entity: Schema): ChangeTree {
+  return entity[$changes] as ChangeTree;
+}
+
+/** True while the instance is part of a state that has an encoder. */
+export function isAttached(entity: Schema): boolean {
+  return changeTreeOf(entity).root !== undefined;
+}
+
+/**
+ * True until the instance's first patch was encoded. Until then `StateView.add` leaves its fields to that
+ * patch, which in turn leaves out those that are full-state-only.
+ */
+export function isUnsent(entity: Schema): boolean {
+  return changeTreeOf(entity).isNew;
+}
+
+/** `255 refId` as it stands before an instance's changes. @throws Error if the instance is not in a state */
+export function structureHeader(entity: Schema): Uint8Array {
+  const refId = entity[$refId];
+  if (refId === undefined) throw new Error('the entity is not part of the state');
+  const bytes = new Uint8Array(10);
+  bytes[0] = SWITCH_TO_STRUCTURE;
+  const at = { offset: 1 };
+  encode.number(bytes, refId, at);
+  return bytes.slice(0, at.offset);
+}
+
+/** Collects the dirty structures that a view pass could emit something of. Call after `encoder.encode`. */
+export function collectFilteredChanges(encoder: Encoder, into: ChangeTree[]): void {
+  into.length = 0;
+  for (let node = encoder.root.changes.next; node !== undefined; node = node.next) {
+    if (node.changeTree.hasFilteredFields) into.push(node.changeTree);
+  }
+}
+
+/** True if the state has collections that are sent bit by bit: their view pass must never be left out. */
+export function hasStreams(encoder: Encoder): boolean {
+  return encoder.root.streamTrees.size > 0;
+}
+
+/** Drops what a view has queued, after a full state has said it all. */
+export function forgetViewChanges(view: StateView): void {
+  view.changes.clear();
+}
+
+/** Sequence number of the last input consumed, as the TIMED prefix carries it. */
+export function inputAckOf(client: Client): number {
+  return (client as Client & ClientPrivate)._inputBuffer?.ackSeq ?? 0;
+}
+
+/** What we use of the `ws` socket below a client; other transports lack some of it. */
+export interface ClientSocket {
+  readonly readyState: number;
+  readonly bufferedAmount?: number;
+  ping?(data: Uint8Array, mask: boolean, done: (error?: Error) => void): void;
+  close?(code: number, reason?: string): void;
+  terminate?(): void;
+  on(event: 'pong', listener: (data: Buffer) => void): unknown;
+  off(event: 'pong', listener: (data: Buffer) => void): unknown;
+}
+/** `readyState` of an open socket. */
+export const SOCKET_OPEN = 1;
+
+export function socketOf(client: Client): ClientSocket {
+  return client.ref as unknown as ClientSocket;
+}
+
+/** Bytes handed to the socket that the system has not taken yet; 0 where the transport cannot say. */
+export function bufferedBytesOf(client: Client): number {
+  return socketOf(client).bufferedAmount ?? 0;
+}
+
+let isProven = false;
+
+/**
+ * Encodes a small state with hot fields through the stock encoder and a view, writes a hot segment the way we
+ * do and decodes both with the stock decoder. Costs a millisecond, once.
+ * @throws Error naming the first difference: this build does not fit the installed @colyseus/schema
+ */
+export function assertColyseusInternals(): void {
+  if (isProven) return;
+  const Probe = schema(
+    {
+      cold: t.uint8().default(0),
+      hot: t.int16().default(0).fullStateOnly(),
+      own: t.uint8().default(0).fullStateOnly().view(2),
+    },
+    'HypogeumProbe',
+  );
+  const ProbeState = schema({ probes: t.map(Probe).view() }, 'HypogeumProbeState');
+  const expect = (isTrue: boolean, fact: string): void => {
+    if (!isTrue) throw new Error(`the installed @colyseus/schema differs from the one this was built for: ${fact}`);
+  };
+
+  const state = new ProbeState();
+  const probe = new Probe();
+  expect(!isAttached(probe), 'an instance outside of a state has no root');
+  state.probes.set('a', probe);
+  const encoder = new Encoder(state);
+  expect(isAttached(probe) && isUnsent(probe), 'a new instance in a state has a root and is unsent');
+  const fields = hotFieldsOf(probe).map(({ name, index, bytes, tag }) => `${name} ${index} ${bytes} ${tag ?? ''}`);
+  expect(fields.join() === 'hot 1 2 ,own 2 1 2', 'metadata tells index, type and view tag of full-state-only fields');
+  probe.hot = -2;
+  expect(valuesOf(probe)[1] === -2, 'values stand in the array by field index');
+
+  const view = new StateView();
+  view.add(probe);
+  const dirty: ChangeTree[] = [];
+  const at = { offset: 0 };
+  encoder.encode(at);
+  collectFilteredChanges(encoder, dirty);
+  expect(dirty.includes(changeTreeOf(probe)), 'dirty filtered structures are listed');
+  const patch = encoder.encodeView(view, at.offset, at);
+  encoder.discardChanges();
+  expect(!isUnsent(probe), 'an instance is sent after its first patch');
+  probe.hot = 300;
+  expect(!encoder.hasChanges, 'full-state-only fields leave no change');
+
+  const mirror = new ProbeState();
+  const decoder = new Decoder(mirror);
+  const seen = (): Schema & { cold: number; hot: number; own: number } =>
+    // biome-ignore lint/suspicious/noExplicitAny: the mirror has the same shape by construction
+    (mirror.probes as MapSchema<any>).get('a');
+  decoder.decode(patch);
+  expect(seen()?.cold === 0, 'a view brings its entity');
+  decoder.decode(Uint8Array.of(...structureHeader(probe), 1, 300 & 255, 300 >> 8));
+  expect(seen()?.hot === 300, 'a hot segment is decoded as a change');
+  expect(seen()?.own !== 0, 'a tagged field stays with its owner');
+  isProven = true;
+}

@@ -1,0 +1,803 @@
+/**
+ * Interest management: who sees which entity, how often, and within how many bytes.
+ *
+ * Membership is Colyseus's own `StateView`, one per client, changed only when an entity or its observer crosses
+ * the border of a cell. What moves all the time, the hot fields, is written once per entity and patch (see
+ * hot-serializer.ts) and copied into the frames of those who see it. For every client and entity in its view the
+ * plugin keeps which hot fields the client is owed; a ring that is sent only every k-th patch, a byte budget and
+ * a clogged socket all merely delay the payment, so nobody is left with a stale value.
+ *
+ * The plugin knows no game: hot fields are those that are `.fullStateOnly()` and of an integer type, owner-only
+ * ones carry the owner tag, and positions are told by `move`.
+ */
+import { type Client, ClientState, type Room, RoomPlugin } from '@colyseus/core';
+import { type Schema, StateView } from '@colyseus/schema';
+import { CLOSE } from '../kernel/errors.ts';
+import {
+  assertColyseusInternals,
+  bufferedBytesOf,
+  forgetViewChanges,
+  hotFieldsOf,
+  isAttached,
+  isUnsent,
+  socketOf,
+  structureHeader,
+  valuesOf,
+} from './colyseus-internals.ts';
+import type { HotSource } from './hot-serializer.ts';
+import { NO_RING, SpatialGrid } from './spatial-grid.ts';
+
+/** One bit per hot field in a signed 32-bit mask. */
+const HOT_FIELDS_MAX = 31;
+const SHADOW_STRIDE = 32;
+const SLOTS_AT_START = 64;
+/** The entity is the client's own: always in its view, every patch, with the owner's fields. */
+const OWN_RING = NO_RING - 1;
+const RINGS_MAX = OWN_RING;
+/** A budget may be saved up and overdrawn by what it grants in this time. */
+const BURST_SECONDS = 0.25;
+/** A slow consumer that does not answer the close either is cut off after this time. */
+const CLOSE_GRACE_MS = 2_000;
+/** A clogged socket counts as free again below this part of the soft bound. */
+const FREE_AGAIN = 0.5;
+/** Frames between two calls of `betweenFrames`. */
+const FRAMES_PER_BREATH = 8;
+/** Upper bounds of the histogram of entities in a view; one more bucket is above. */
+export const VISIBLE_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
+
+export interface InterestRing {
+  /** World units. Anything nearer is in this ring or an inner one for certain. */
+  readonly radius: number;
+  /** Hot fields are sent every so many patches, 1 to 64. */
+  readonly everyPatches: number;
+}
+
+export interface InterestOptions {
+  /** Edge of a grid cell, world units; see {@link SpatialGrid}. */
+  readonly cellSize: number;
+  /** World units. */
+  readonly mapWidth: number;
+  readonly mapHeight: number;
+  /** Nearest first; what is beyond the last is not seen. */
+  readonly rings: readonly InterestRing[];
+  /** Part of a cell that something must be past the border to change cells, 0 to 0.5. Default 0.15. */
+  readonly hysteresis?: number;
+  /**
+   * Bytes a second and client, frames with headers. Own entity and cold changes always go; what others' hot
+   * fields are left is spent nearest first, and what waits longer counts as nearer. Default 16 KiB.
+   */
+  readonly budgetBytesPerSecond?: number;
+  /** Unsent bytes of a socket above which its client gets only what must arrive. Default 16 KiB. */
+  readonly softBytes?: number;
+  /** Unsent bytes above which a client is dropped with CLOSE.SLOW_CONSUMER. Default 256 KiB. */
+  readonly hardBytes?: number;
+  /** Time above `softBytes` after which a client is dropped, too, ms. Default 10 s. */
+  readonly clogMaxMs?: number;
+  /** View tag of the fields that only an entity's owner receives. Default 2. */
+  readonly ownerTag?: number;
+  /** Called every few frames of a patch, so that other rooms' due ticks need not wait for all of them. */
+  readonly betweenFrames?: () => void;
+}
+
+export interface TrackOptions {
+  /** Session whose own entity this is: it always sees it, with the owner's fields. */
+  readonly owner?: string;
+  /** In every observer's view, wherever it is. */
+  readonly always?: boolean;
+}
+
+/** Plain counters of one process, for the metrics endpoint. */
+export class InterestTotals {
+  /** State frames sent, and their bytes without WebSocket headers. */
+  frames = 0;
+  bytes = 0;
+  /** Hot segments sent, and those put off, by reason. */
+  hotSegments = 0;
+  deferredByRing = 0;
+  deferredByBudget = 0;
+  deferredByBackPressure = 0;
+  /** Frames not sent at all because the socket was clogged. */
+  framesSkipped = 0;
+  slowConsumersDropped = 0;
+  viewAdds = 0;
+  viewRemoves = 0;
+  /** Frames by number of entities in the view, see {@link VISIBLE_BOUNDS}; the last bucket is above all bounds. */
+  readonly visibleCounts: number[] = new Array(VISIBLE_BOUNDS.length + 1).fill(0);
+  visibleSum = 0;
+}
+
+/** What the wire needs to know of one class. */
+interface HotLayout {
+  readonly count: number;
+  /** By position in the mask. */
+  readonly index: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly allMask: number;
+  /** Fields that everybody receives who sees the entity. */
+  readonly publicMask: number;
+  readonly names: readonly string[];
+}
+
+class Observer {
+  readonly sessionId: string;
+  readonly view: StateView;
+  client: Client;
+  /** Slot of the entity it looks from, or -1. */
+  followed = -1;
+  /** Cell it looks from, or -1 before it has a place. */
+  cell = -1;
+  x = 0;
+  y = 0;
+  /** By slot: ring, OWN_RING or NO_RING. */
+  ring: Uint8Array;
+  /** By slot: hot fields that changed since the client was last told. */
+  owed: Int32Array;
+  /** By slot: patch since which something is owed. */
+  owedSince: Int32Array;
+  /** By slot: position in `visible`. */
+  place: Int32Array;
+  visible: Int32Array;
+  visibleCount = 0;
+  /** Last patch after which the view was right; -1 to look at everything again. */
+  patch = -1;
+  creditBytes: number;
+  creditedAtMs = -1;
+  /** When the socket clogged, or -1. */
+  clogSinceMs = -1;
+
+  constructor(client: Client, view: StateView, slots: number, creditBytes: number) {
+    this.sessionId = client.sessionId;
+    this.client = client;
+    this.view = view;
+    this.creditBytes = creditBytes;
+    this.ring = new Uint8Array(slots).fill(NO_RING);
+    this.owed = new Int32Array(slots);
+    this.owedSince = new Int32Array(slots);
+    this.place = new Int32Array(slots);
+    this.visible = new Int32Array(slots);
+  }
+
+  grow(slots: number): void {
+    const known = this.ring.length;
+    this.ring = resized(this.ring, slots).fill(NO_RING, known);
+    this.owed = resized(this.owed, slots);
+    this.owedSince = resized(this.owedSince, slots);
+    this.place = resized(this.place, slots);
+    this.visible = resized(this.visible, slots);
+  }
+
+  list(slot: number): void {
+    this.place[slot] = this.visibleCount;
+    this.visible[this.visibleCount++] = slot;
+  }
+
+  unlist(slot: number): void {
+    const last = this.visible[--this.visibleCount]!;
+    const at = this.place[slot]!;
+    this.visible[at] = last;
+    this.place[last] = at;
+    this.ring[slot] = NO_RING;
+    this.owed[slot] = 0;
+  }
+}
+
+/** RoomPlugin `interest`. Its room must use `HotSerializer` with this plugin as the source. */
+export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
+  override readonly pluginName = 'interest' as const;
+  readonly #options: Required<Omit<InterestOptions, 'betweenFrames'>> & Pick<InterestOptions, 'betweenFrames'>;
+  readonly #totals: InterestTotals;
+  readonly #grid: SpatialGrid;
+  readonly #observers = new Map<string, Observer>();
+  /** The patch's clients in order, where they observe. */
+  readonly #live: (Observer | undefined)[] = [];
+  readonly #slow: Client[] = [];
+  #patch = 0;
+  #nowMs = 0;
+  #framesUntilBreath = FRAMES_PER_BREATH;
+  #periods: Int32Array;
+
+  // Tracked entities by slot. A slot is free while its entity is undefined.
+  readonly #slotOf = new Map<Schema, number>();
+  readonly #layouts = new Map<unknown, HotLayout>();
+  readonly #free: number[] = [];
+  /** Slots whose entity goes at the next patch, unless it is tracked again before. */
+  readonly #leaving = new Set<number>();
+  /** Slots that crossed a cell border, or are new. */
+  readonly #crossed = new Set<number>();
+  #slots = SLOTS_AT_START;
+  /** One above the highest slot in use. */
+  #top = 0;
+  #entities: (Schema | undefined)[] = [];
+  #layoutAt: (HotLayout | undefined)[] = [];
+  #headerAt: (Uint8Array | undefined)[] = [];
+  #ownerAt: (string | undefined)[] = [];
+  #isAlways = new Uint8Array(SLOTS_AT_START);
+  #isNew = new Uint8Array(SLOTS_AT_START);
+  #cells = new Int32Array(SLOTS_AT_START).fill(-1);
+  #xs = new Float64Array(SLOTS_AT_START);
+  #ys = new Float64Array(SLOTS_AT_START);
+  /** Hot values as last looked at, SHADOW_STRIDE a slot. */
+  #shadow = new Int32Array(SLOTS_AT_START * SHADOW_STRIDE);
+  #changed = new Int32Array(SLOTS_AT_START);
+  #changedPublic = new Int32Array(SLOTS_AT_START);
+  /** The patch's segments of all entities, each with its changed public fields. */
+  #segments: Uint8Array = new Uint8Array(0);
+  #segmentAt = new Int32Array(SLOTS_AT_START);
+  #segmentBytes = new Int32Array(SLOTS_AT_START);
+  #due = new Int32Array(SLOTS_AT_START);
+  #urgency = new Float64Array(SLOTS_AT_START);
+
+  /** Segments of the client last composed for. */
+  hotBytes: Uint8Array = new Uint8Array(0);
+
+  /** @throws RangeError for an option out of range; Error if the installed schema library is not as expected */
+  constructor(options: InterestOptions, totals: InterestTotals = new InterestTotals()) {
+    super();
+    assertColyseusInternals();
+    this.#options = {
+      hysteresis: 0.15,
+      budgetBytesPerSecond: 16 * 1024,
+      softBytes: 16 * 1024,
+      hardBytes: 256 * 1024,
+      clogMaxMs: 10_000,
+      ownerTag: 2,
+      ...options,
+    };
+    const { rings, budgetBytesPerSecond, softBytes, hardBytes, ownerTag } = this.#options;
+    if (rings.length === 0 || rings.length > RINGS_MAX) throw new RangeError(`1 to ${RINGS_MAX} rings`);
+    if (rings.some(({ everyPatches: n }) => !Number.isInteger(n) || n < 1 || n > 64)) {
+      throw new RangeError('a ring is sent every 1 to 64 patches');
+    }
+    if (!(budgetBytesPerSecond > 0)) throw new RangeError('the budget is above 0 bytes a second');
+    if (!(softBytes > 0 && hardBytes > softBytes)) throw new RangeError('0 < softBytes < hardBytes');
+    if (!Number.isInteger(Math.log2(ownerTag))) throw new RangeError('a view tag is a power of two');
+    this.#grid = new SpatialGrid({ ...this.#options, radii: rings.map(({ radius }) => radius) });
+    this.#totals = totals;
+    this.#periods = Int32Array.from(rings, ({ everyPatches }) => everyPatches);
+  }
+
+  /**
+   * Entity of the state that is to be seen by those near it, from the next patch on. It has no place until the
+   * first `move`. Tracking a tracked entity again replaces the options.
+   * @throws Error if a hot field has no value (give it a default), carries a foreign view tag, or is one too many
+   */
+  track(entity: Schema, { owner, always = false }: TrackOptions = {}): void {
+    let slot = this.#slotOf.get(entity);
+    if (slot === undefined) {
+      const layout = this.#layoutOf(entity);
+      slot = this.#free.pop() ?? this.#top++;
+      if (slot >= this.#slots) this.#grow();
+      this.#slotOf.set(entity, slot);
+      this.#entities[slot] = entity;
+      this.#layoutAt[slot] = layout;
+      this.#headerAt[slot] = undefined;
+      this.#cells[slot] = -1;
+      this.#isNew[slot] = 1;
+      this.#changed[slot] = 0;
+      this.#changedPublic[slot] = 0;
+    }
+    this.#leaving.delete(slot);
+    this.#ownerAt[slot] = owner;
+    this.#isAlways[slot] = always ? 1 : 0;
+    this.#crossed.add(slot);
+  }
+
+  /** Where a tracked entity is, world units. Call it whenever that changes; it costs next to nothing. */
+  move(entity: Schema, x: number, y: number): void {
+    const slot = this.#slotOf.get(entity);
+    if (slot === undefined) return;
+    this.#xs[slot] = x;
+    this.#ys[slot] = y;
+    const before = this.#cells[slot]!;
+    const cell = before < 0 ? this.#grid.cellAt(x, y) : this.#grid.cellAfterMove(x, y, before);
+    if (cell === before) return;
+    this.#cells[slot] = cell;
+    this.#crossed.add(slot);
+  }
+
+  /**
+   * The entity is leaving the state: nobody sees it any more. Call it before removing the entity; one that was
+   * removed without is found at the next patch.
+   */
+  untrack(entity: Schema): void {
+    const slot = this.#slotOf.get(entity);
+    if (slot !== undefined) this.#leaving.add(slot);
+  }
+
+  /** The client looks from a tracked entity, its own or one that it follows. Call it at join or any time later. */
+  observe(client: Client, entity: Schema): void {
+    const slot = this.#slotOf.get(entity);
+    if (slot === undefined) throw new Error('observe: the entity is not tracked');
+    const observer = this.#observerOf(client);
+    observer.followed = slot;
+    observer.patch = -1;
+  }
+
+  /** The client looks from a free point, world units. */
+  observeAt(client: Client, x: number, y: number): void {
+    const observer = this.#observerOf(client);
+    const before = observer.followed >= 0 || observer.cell < 0 ? this.#grid.cellAt(x, y) : observer.cell;
+    observer.followed = -1;
+    observer.x = x;
+    observer.y = y;
+    const cell = this.#grid.cellAfterMove(x, y, before);
+    if (cell !== observer.cell) observer.patch = -1;
+    observer.cell = cell;
+  }
+
+  /** The client is gone for good. Happens by itself on the final leave; a dropped client keeps its view. */
+  release(client: Client): void {
+    const observer = this.#observers.get(client.sessionId);
+    if (observer === undefined) return;
+    this.#observers.delete(client.sessionId);
+    observer.view.dispose();
+  }
+
+  /** Load of the process, 0 to 2: from 1 on, every ring but the innermost is sent half as often, from 2 a quarter. */
+  setShedLevel(level: number): void {
+    const factor = 1 << Math.min(Math.max(level, 0), 2);
+    this.#periods = Int32Array.from(this.#options.rings, ({ everyPatches }, ring) =>
+      ring === 0 ? everyPatches : everyPatches * factor,
+    );
+  }
+
+  /** Tracked entities that the client has in its view; undefined for one that does not observe. */
+  visibleTo(client: Client): Schema[] | undefined {
+    const observer = this.#observers.get(client.sessionId);
+    if (observer === undefined) return undefined;
+    return Array.from(observer.visible.subarray(0, observer.visibleCount), (slot) => this.#entities[slot]!);
+  }
+
+  get totals(): InterestTotals {
+    return this.#totals;
+  }
+
+  protected override onLeave(client: Client): void {
+    this.release(client);
+  }
+
+  // The serializer's side.
+
+  beginPatch(clients: readonly Client[], nowMs: number): void {
+    this.#patch++;
+    this.#nowMs = nowMs;
+    this.#framesUntilBreath = FRAMES_PER_BREATH;
+    this.#findRemoved();
+    this.#dropLeaving();
+    this.#encodeChanges();
+    this.#live.length = 0;
+    for (const client of clients) {
+      const observer = client.state === ClientState.JOINED ? this.#observers.get(client.sessionId) : undefined;
+      this.#live.push(observer?.client === client ? observer : undefined);
+      if (observer?.client !== client) continue;
+      const hasMissed = observer.patch !== this.#patch - 1;
+      observer.patch = this.#patch;
+      const hasMoved = this.#relocate(observer);
+      if (hasMissed || hasMoved) {
+        for (let slot = 0; slot < this.#top; slot++) this.#refresh(observer, slot);
+      } else {
+        for (const slot of this.#crossed) this.#refresh(observer, slot);
+      }
+    }
+    this.#crossed.clear();
+  }
+
+  compose(index: number, otherBytes: number, isDroppable: boolean): number {
+    const observer = this.#live[index];
+    if (this.#options.betweenFrames !== undefined && --this.#framesUntilBreath <= 0) {
+      this.#framesUntilBreath = FRAMES_PER_BREATH;
+      this.#options.betweenFrames();
+    }
+    if (observer === undefined) {
+      this.#count(otherBytes);
+      return 0;
+    }
+
+    const isClogged = this.#checkSocket(observer);
+    const { visible, visibleCount, ring, owed, owedSince } = observer;
+    const patch = this.#patch;
+    const changed = this.#changed;
+    const changedPublic = this.#changedPublic;
+    const due = this.#due;
+    let dueCount = 0;
+    let dueBytes = 0;
+    let own = 0;
+    let byRing = 0;
+    for (let i = 0; i < visibleCount; i++) {
+      const slot = visible[i]!;
+      const kind = ring[slot]!;
+      const before = owed[slot]!;
+      const mask = before | (kind === OWN_RING ? changed[slot]! : changedPublic[slot]!);
+      if (mask === 0) continue;
+      if (before === 0) owedSince[slot] = patch;
+      owed[slot] = mask;
+      if (kind === OWN_RING) {
+        own++;
+        continue;
+      }
+      const period = this.#periods[kind]!;
+      if (period > 1 && (patch + slot) % period !== 0) {
+        byRing++;
+        continue;
+      }
+      due[dueCount++] = slot;
+      dueBytes += before === 0 ? this.#segmentBytes[slot]! : this.#sizeOf(slot, mask);
+    }
+
+    const totals = this.#totals;
+    totals.deferredByRing += byRing;
+    if (isClogged && isDroppable) {
+      totals.deferredByBackPressure += dueCount + own;
+      totals.framesSkipped++;
+      return -1;
+    }
+
+    let at = 0;
+    if (own > 0) {
+      for (let i = 0; i < visibleCount; i++) {
+        const slot = visible[i]!;
+        if (ring[slot] === OWN_RING && owed[slot] !== 0) at = this.#pay(observer, slot, at);
+      }
+    }
+    if (isClogged) {
+      totals.deferredByBackPressure += dueCount;
+    } else {
+      const credit = this.#creditOf(observer) - otherBytes - at - webSocketHeader(otherBytes + at + dueBytes);
+      if (dueBytes <= credit) {
+        for (let i = 0; i < dueCount; i++) at = this.#pay(observer, due[i]!, at);
+      } else {
+        at = this.#payMostUrgent(observer, dueCount, at, credit);
+      }
+    }
+    const bytes = otherBytes + at;
+    const overdraft = -this.#options.budgetBytesPerSecond * BURST_SECONDS;
+    observer.creditBytes = Math.max(observer.creditBytes - bytes - webSocketHeader(bytes), overdraft);
+    this.#count(bytes);
+    this.#countVisible(visibleCount);
+    return at;
+  }
+
+  endPatch(): void {
+    for (const client of this.#slow) this.#dropSlow(client);
+    this.#slow.length = 0;
+  }
+
+  beginFullState(client: Client): void {
+    const observer = this.#observers.get(client.sessionId);
+    if (observer === undefined) return;
+    // After a reconnect the session has a new client object, to which the framework has moved the view.
+    observer.client = client;
+    client.view = observer.view;
+    observer.clogSinceMs = -1;
+    this.#findRemoved();
+    this.#dropLeaving();
+    this.#relocate(observer);
+    for (let slot = 0; slot < this.#top; slot++) this.#refresh(observer, slot);
+    observer.patch = this.#patch;
+  }
+
+  endFullState(client: Client, frameBytes: number): void {
+    this.#count(frameBytes);
+    const observer = this.#observers.get(client.sessionId);
+    if (observer === undefined) return;
+    forgetViewChanges(observer.view);
+    for (let i = 0; i < observer.visibleCount; i++) observer.owed[observer.visible[i]!] = 0;
+  }
+
+  // Membership.
+
+  #observerOf(client: Client): Observer {
+    let observer = this.#observers.get(client.sessionId);
+    if (observer === undefined) {
+      const view = client.view ?? new StateView();
+      observer = new Observer(client, view, this.#slots, this.#options.budgetBytesPerSecond * BURST_SECONDS);
+      this.#observers.set(client.sessionId, observer);
+    }
+    observer.client = client;
+    client.view = observer.view;
+    return observer;
+  }
+
+  /** Moves the observer along with what it follows. @returns whether its cell is another one now */
+  #relocate(observer: Observer): boolean {
+    if (observer.followed < 0) return false;
+    const cell = this.#cells[observer.followed]!;
+    observer.x = this.#xs[observer.followed]!;
+    observer.y = this.#ys[observer.followed]!;
+    if (cell === observer.cell || cell < 0) return false;
+    observer.cell = cell;
+    return true;
+  }
+
+  /** Puts one entity where it belongs in the observer's view. */
+  #refresh(observer: Observer, slot: number): void {
+    const entity = this.#entities[slot];
+    if (entity === undefined) return;
+    const before = observer.ring[slot]!;
+    const ring = this.#ringOf(observer, slot);
+    if (ring === before) return;
+    const { view } = observer;
+    const tag = this.#options.ownerTag;
+
+    if (before === OWN_RING || ring === NO_RING) {
+      if (before === OWN_RING) view.remove(entity, tag);
+      view.remove(entity);
+      observer.unlist(slot);
+      this.#totals.viewRemoves++;
+      if (ring === NO_RING) return;
+    }
+    if (ring === OWN_RING) view.add(entity, tag);
+    else if (observer.ring[slot] === NO_RING) view.add(entity);
+    if (observer.ring[slot] === NO_RING) {
+      observer.list(slot);
+      // What was in a patch before comes with its values; what was not comes with its cold ones only.
+      const layout = this.#layoutAt[slot]!;
+      const mask = ring === OWN_RING ? layout.allMask : layout.publicMask;
+      observer.owed[slot] = isUnsent(entity) ? mask : 0;
+      observer.owedSince[slot] = this.#patch;
+      this.#totals.viewAdds++;
+    }
+    observer.ring[slot] = ring;
+  }
+
+  #ringOf(observer: Observer, slot: number): number {
+    if (this.#ownerAt[slot] === observer.sessionId) return OWN_RING;
+    if (this.#isAlways[slot] === 1 || slot === observer.followed) return 0;
+    const cell = this.#cells[slot]!;
+    return cell < 0 || observer.cell < 0 ? NO_RING : this.#grid.ringBetween(observer.cell, cell);
+  }
+
+  /** An entity that is no longer in the state must not be written: clients would not know its structure. */
+  #findRemoved(): void {
+    for (let slot = 0; slot < this.#top; slot++) {
+      const entity = this.#entities[slot];
+      if (entity !== undefined && !isAttached(entity)) this.#leaving.add(slot);
+    }
+  }
+
+  #dropLeaving(): void {
+    for (const slot of this.#leaving) {
+      const entity = this.#entities[slot]!;
+      for (const observer of this.#observers.values()) {
+        if (observer.followed === slot) observer.followed = -1;
+        const ring = observer.ring[slot]!;
+        if (ring === NO_RING) continue;
+        if (ring === OWN_RING) observer.view.remove(entity, this.#options.ownerTag);
+        observer.view.remove(entity);
+        observer.unlist(slot);
+        this.#totals.viewRemoves++;
+        // Who is away gets a full state when it comes back; until then its view would only pile up changes.
+        if (observer.patch < this.#patch - 1) forgetViewChanges(observer.view);
+      }
+      this.#slotOf.delete(entity);
+      this.#entities[slot] = undefined;
+      this.#layoutAt[slot] = undefined;
+      this.#headerAt[slot] = undefined;
+      this.#ownerAt[slot] = undefined;
+      this.#changed[slot] = 0;
+      this.#changedPublic[slot] = 0;
+      this.#crossed.delete(slot);
+      this.#free.push(slot);
+    }
+    this.#leaving.clear();
+  }
+
+  #grow(): void {
+    const slots = this.#slots * 2;
+    const known = this.#slots;
+    this.#slots = slots;
+    this.#isAlways = resized(this.#isAlways, slots);
+    this.#isNew = resized(this.#isNew, slots);
+    this.#cells = resized(this.#cells, slots).fill(-1, known);
+    this.#xs = resized(this.#xs, slots);
+    this.#ys = resized(this.#ys, slots);
+    this.#shadow = resized(this.#shadow, slots * SHADOW_STRIDE);
+    this.#changed = resized(this.#changed, slots);
+    this.#changedPublic = resized(this.#changedPublic, slots);
+    this.#segmentAt = resized(this.#segmentAt, slots);
+    this.#segmentBytes = resized(this.#segmentBytes, slots);
+    this.#due = resized(this.#due, slots);
+    this.#urgency = resized(this.#urgency, slots);
+    for (const observer of this.#observers.values()) observer.grow(slots);
+  }
+
+  // Hot fields.
+
+  #layoutOf(entity: Schema): HotLayout {
+    let layout = this.#layouts.get(entity.constructor);
+    if (layout === undefined) {
+      const fields = hotFieldsOf(entity);
+      if (fields.length > HOT_FIELDS_MAX) throw new Error(`more than ${HOT_FIELDS_MAX} hot fields in one class`);
+      let publicMask = 0;
+      for (const [i, { name, tag }] of fields.entries()) {
+        if (tag === undefined) publicMask |= 1 << i;
+        else if (tag !== this.#options.ownerTag)
+          throw new Error(`hot field ${name} has a view tag that is not the owner's`);
+      }
+      layout = {
+        count: fields.length,
+        index: Uint8Array.from(fields, ({ index }) => index),
+        bytes: Uint8Array.from(fields, ({ bytes }) => bytes),
+        names: fields.map(({ name }) => name),
+        allMask: 2 ** fields.length - 1,
+        publicMask,
+      };
+      this.#layouts.set(entity.constructor, layout);
+    }
+    const values = valuesOf(entity);
+    for (let i = 0; i < layout.count; i++) {
+      if (values[layout.index[i]!] === undefined) throw new Error(`hot field ${layout.names[i]} needs a default`);
+    }
+    return layout;
+  }
+
+  /** Finds what changed since the last patch and encodes each entity's changed public fields once. */
+  #encodeChanges(): void {
+    let boundBytes = 0;
+    for (let slot = 0; slot < this.#top; slot++) {
+      const layout = this.#layoutAt[slot];
+      if (layout !== undefined) boundBytes += SEGMENT_HEAD_MAX + layout.count * 5;
+    }
+    if (this.#segments.length < boundBytes) {
+      this.#segments = new Uint8Array(boundBytes * 2);
+      this.hotBytes = new Uint8Array(boundBytes * 2);
+    }
+
+    const shadow = this.#shadow;
+    let at = 0;
+    for (let slot = 0; slot < this.#top; slot++) {
+      const entity = this.#entities[slot];
+      if (entity === undefined) continue;
+      const layout = this.#layoutAt[slot]!;
+      const values = valuesOf(entity);
+      const base = slot * SHADOW_STRIDE;
+      const { index, count } = layout;
+      let mask = 0;
+      for (let i = 0; i < count; i++) {
+        const value = (values[index[i]!] as number) | 0;
+        if (value !== shadow[base + i]) {
+          shadow[base + i] = value;
+          mask |= 1 << i;
+        }
+      }
+      if (this.#isNew[slot] === 1) {
+        this.#isNew[slot] = 0;
+        mask = layout.allMask;
+      }
+      this.#headerAt[slot] ??= structureHeader(entity);
+      this.#changed[slot] = mask;
+      mask &= layout.publicMask;
+      this.#changedPublic[slot] = mask;
+      if (mask === 0) continue;
+      const end = this.#write(slot, mask, this.#segments, at);
+      this.#segmentAt[slot] = at;
+      this.#segmentBytes[slot] = end - at;
+      at = end;
+    }
+  }
+
+  /** Writes the masked fields of an entity as they are now. @returns the end */
+  #write(slot: number, mask: number, to: Uint8Array, at: number): number {
+    const { index, bytes, count } = this.#layoutAt[slot]!;
+    const header = this.#headerAt[slot]!;
+    const base = slot * SHADOW_STRIDE;
+    for (let i = 0; i < header.length; i++) to[at++] = header[i]!;
+    for (let i = 0; i < count; i++) {
+      if ((mask & (1 << i)) === 0) continue;
+      const value = this.#shadow[base + i]!;
+      const width = bytes[i]!;
+      to[at++] = index[i]!;
+      to[at++] = value & 255;
+      if (width > 1) to[at++] = (value >> 8) & 255;
+      if (width > 2) {
+        to[at++] = (value >> 16) & 255;
+        to[at++] = value >>> 24;
+      }
+    }
+    return at;
+  }
+
+  #sizeOf(slot: number, mask: number): number {
+    const { bytes, count } = this.#layoutAt[slot]!;
+    let size = this.#headerAt[slot]!.length;
+    for (let i = 0; i < count; i++) if ((mask & (1 << i)) !== 0) size += 1 + bytes[i]!;
+    return size;
+  }
+
+  /** Appends what the observer is owed of an entity. @returns the end */
+  #pay(observer: Observer, slot: number, at: number): number {
+    const mask = observer.owed[slot]!;
+    observer.owed[slot] = 0;
+    this.#totals.hotSegments++;
+    if (mask !== this.#changedPublic[slot]) return this.#write(slot, mask, this.hotBytes, at);
+    const to = this.hotBytes;
+    const from = this.#segments;
+    let source = this.#segmentAt[slot]!;
+    const end = at + this.#segmentBytes[slot]!;
+    while (at < end) to[at++] = from[source++]!;
+    return at;
+  }
+
+  /** Pays what fits, nearest first; each patch of waiting brings an entity nearer, so none waits for ever. */
+  #payMostUrgent(observer: Observer, dueCount: number, at: number, creditBytes: number): number {
+    const due = this.#due;
+    const urgency = this.#urgency.subarray(0, dueCount);
+    for (let i = 0; i < dueCount; i++) {
+      const slot = due[i]!;
+      const distance = Math.hypot(this.#xs[slot]! - observer.x, this.#ys[slot]! - observer.y);
+      const waited = 1 + this.#patch - observer.owedSince[slot]!;
+      // Sorted as plain numbers, with the place in `due` in the lowest digits.
+      urgency[i] = Math.min(Math.round((distance / waited) * 16), 2 ** 32) * this.#slots + i;
+    }
+    urgency.sort();
+    let paid = 0;
+    for (; paid < dueCount; paid++) {
+      const slot = due[urgency[paid]! % this.#slots]!;
+      const size = this.#sizeOf(slot, observer.owed[slot]!);
+      if (size > creditBytes) break;
+      creditBytes -= size;
+      at = this.#pay(observer, slot, at);
+    }
+    this.#totals.deferredByBudget += dueCount - paid;
+    return at;
+  }
+
+  #creditOf(observer: Observer): number {
+    const rate = this.#options.budgetBytesPerSecond;
+    if (observer.creditedAtMs >= 0) {
+      const granted = (Math.max(0, this.#nowMs - observer.creditedAtMs) / 1000) * rate;
+      observer.creditBytes = Math.min(observer.creditBytes + granted, rate * BURST_SECONDS);
+    }
+    observer.creditedAtMs = this.#nowMs;
+    return observer.creditBytes;
+  }
+
+  // Slow consumers.
+
+  /** @returns whether only what must arrive may be sent */
+  #checkSocket(observer: Observer): boolean {
+    const buffered = bufferedBytesOf(observer.client);
+    const { softBytes, hardBytes, clogMaxMs } = this.#options;
+    if (buffered <= (observer.clogSinceMs < 0 ? softBytes : softBytes * FREE_AGAIN)) {
+      observer.clogSinceMs = -1;
+      return false;
+    }
+    if (observer.clogSinceMs < 0) observer.clogSinceMs = this.#nowMs;
+    if (buffered > hardBytes || this.#nowMs - observer.clogSinceMs > clogMaxMs) this.#slow.push(observer.client);
+    return true;
+  }
+
+  #dropSlow(client: Client): void {
+    this.#totals.slowConsumersDropped++;
+    const socket = socketOf(client);
+    socket.close?.(CLOSE.SLOW_CONSUMER, 'SLOW_CONSUMER');
+    // Who does not read does not see the close either.
+    setTimeout(() => socket.terminate?.(), CLOSE_GRACE_MS).unref();
+    this.room.kickClient(client.sessionId, CLOSE.SLOW_CONSUMER, 'SLOW_CONSUMER');
+  }
+
+  #count(bytes: number): void {
+    this.#totals.frames++;
+    this.#totals.bytes += bytes;
+  }
+
+  #countVisible(count: number): void {
+    let bucket = 0;
+    while (bucket < VISIBLE_BOUNDS.length && count > VISIBLE_BOUNDS[bucket]!) bucket++;
+    this.#totals.visibleCounts[bucket]!++;
+    this.#totals.visibleSum += count;
+  }
+}
+
+/** `255` and a refId of up to 32 bits with its own prefix. */
+const SEGMENT_HEAD_MAX = 10;
+
+function webSocketHeader(payloadBytes: number): number {
+  return payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10;
+}
+
+function resized<T extends Uint8Array | Int32Array | Float64Array>(from: T, length: number): T {
+  const to = new (from.constructor as new (length: number) => T)(length);
+  to.set(from);
+  return to;
+}
