@@ -1,0 +1,186 @@
+/**
+ * Network quality per client, measured by WebSocket pings: every SDK and browser answers them by itself, so it
+ * needs no code on the client. Round trips include the time that either end was busy.
+ */
+import { type Client, type Room, RoomPlugin } from '@colyseus/core';
+import { type ClientSocket, SOCKET_OPEN, socketOf } from './colyseus-internals.ts';
+
+/** Tells our pings from the transport's own, which are empty. */
+const MAGIC = 0x48_59_50_47;
+const PAYLOAD_BYTES = 8;
+/** Weight of a new round trip in the smoothed one. */
+const RTT_WEIGHT = 1 / 4;
+/** RFC 3550, 6.4.1. */
+const JITTER_WEIGHT = 1 / 16;
+/** Pings that the loss is taken over. */
+const WINDOW = 16;
+/** Upper bounds of the round-trip histogram, seconds; one more bucket is above. */
+export const RTT_BOUNDS_SECONDS = [0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2] as const;
+
+export interface PingStats {
+  /** Smoothed round trip, ms; 0 until the first answer. */
+  readonly rttMs: number;
+  /** Mean deviation of consecutive round trips, ms, as in RFC 3550. */
+  readonly jitterMs: number;
+  /** Part of the last pings that were not answered before the next one was due, 0 to 1. */
+  readonly loss: number;
+}
+
+/** Plain counters of one process, for the metrics endpoint. */
+export class PingTotals {
+  sent = 0;
+  answered = 0;
+  /** Not answered before the next one was due; an answer that comes later does not change it. */
+  lost = 0;
+  readonly #counts: number[] = new Array(RTT_BOUNDS_SECONDS.length + 1).fill(0);
+  #sumSeconds = 0;
+
+  observe(rttMs: number): void {
+    const seconds = rttMs / 1000;
+    let bucket = 0;
+    while (bucket < RTT_BOUNDS_SECONDS.length && seconds > RTT_BOUNDS_SECONDS[bucket]!) bucket++;
+    this.#counts[bucket]!++;
+    this.#sumSeconds += seconds;
+    this.answered++;
+  }
+
+  /** Round trips in seconds; `counts` is per bucket, not cumulative, and one longer than `bounds`. */
+  collect(): {
+    sent: number;
+    answered: number;
+    lost: number;
+    rtt: { bounds: readonly number[]; counts: readonly number[]; sum: number; count: number };
+  } {
+    return {
+      sent: this.sent,
+      answered: this.answered,
+      lost: this.lost,
+      rtt: { bounds: RTT_BOUNDS_SECONDS, counts: [...this.#counts], sum: this.#sumSeconds, count: this.answered },
+    };
+  }
+}
+
+class Probe {
+  readonly socket: ClientSocket;
+  readonly #totals: PingTotals;
+  readonly #onPong = (data: Buffer): void => this.#receive(data);
+  #sequence = 0;
+  #sentAtMs = 0;
+  /** The last ping has no answer yet. */
+  #isWaiting = false;
+  #lastRttMs = -1;
+  #rttMs = 0;
+  #jitterMs = 0;
+  /** One bit per ping of the window, newest lowest: set where the answer did not come in time. */
+  #misses = 0;
+  #judged = 0;
+
+  constructor(socket: ClientSocket, totals: PingTotals, before?: PingStats) {
+    this.socket = socket;
+    this.#totals = totals;
+    this.#rttMs = before?.rttMs ?? 0;
+    this.#jitterMs = before?.jitterMs ?? 0;
+    socket.on('pong', this.#onPong);
+  }
+
+  get stats(): PingStats {
+    let misses = 0;
+    for (let bits = this.#misses; bits !== 0; bits &= bits - 1) misses++;
+    return { rttMs: this.#rttMs, jitterMs: this.#jitterMs, loss: this.#judged === 0 ? 0 : misses / this.#judged };
+  }
+
+  send(): void {
+    if (this.socket.readyState !== SOCKET_OPEN || this.socket.ping === undefined) return;
+    if (this.#sequence > 0) this.#judge(this.#isWaiting);
+    const payload = Buffer.allocUnsafe(PAYLOAD_BYTES);
+    payload.writeUInt32BE(MAGIC, 0);
+    payload.writeUInt32BE(++this.#sequence >>> 0, 4);
+    this.#isWaiting = true;
+    this.#sentAtMs = performance.now();
+    this.#totals.sent++;
+    // A socket that broke in this moment reports it by closing.
+    this.socket.ping(payload, false, () => {});
+  }
+
+  stop(): void {
+    this.socket.off('pong', this.#onPong);
+  }
+
+  #judge(isMiss: boolean): void {
+    this.#misses = ((this.#misses << 1) | (isMiss ? 1 : 0)) & (2 ** WINDOW - 1);
+    this.#judged = Math.min(this.#judged + 1, WINDOW);
+    if (isMiss) this.#totals.lost++;
+  }
+
+  /** A pong may carry anything, come unasked or twice: only the answer to the last ping counts. */
+  #receive(data: Buffer): void {
+    if (!this.#isWaiting || data.length !== PAYLOAD_BYTES || data.readUInt32BE(0) !== MAGIC) return;
+    if (data.readUInt32BE(4) !== this.#sequence >>> 0) return;
+    this.#isWaiting = false;
+    const rttMs = performance.now() - this.#sentAtMs;
+    this.#totals.observe(rttMs);
+    if (this.#lastRttMs < 0) {
+      this.#rttMs = rttMs;
+    } else {
+      this.#rttMs += (rttMs - this.#rttMs) * RTT_WEIGHT;
+      this.#jitterMs += (Math.abs(rttMs - this.#lastRttMs) - this.#jitterMs) * JITTER_WEIGHT;
+    }
+    this.#lastRttMs = rttMs;
+  }
+}
+
+export interface PingOptions {
+  /** Time between two pings of a client, ms. Default 2 s. */
+  readonly everyMs?: number;
+}
+
+/** RoomPlugin `ping`: one timer a room, on the room's clock. */
+export class PingPlugin extends RoomPlugin<Room> {
+  override readonly pluginName = 'ping' as const;
+  readonly #totals: PingTotals;
+  readonly #everyMs: number;
+  readonly #probes = new Map<string, Probe>();
+
+  constructor(totals: PingTotals = new PingTotals(), { everyMs = 2_000 }: PingOptions = {}) {
+    super();
+    this.#totals = totals;
+    this.#everyMs = everyMs;
+  }
+
+  /**
+   * As last known, also while the session is dropped; undefined before its first ping. After a reconnect the
+   * round trip stays until the new connection's first answer, the loss starts anew.
+   */
+  get(sessionId: string): PingStats | undefined {
+    return this.#probes.get(sessionId)?.stats;
+  }
+
+  protected override onCreate(): void {
+    this.room.clock.setInterval(() => this.pingAll(), this.#everyMs);
+  }
+
+  protected override onLeave(client: Client): void {
+    this.#probes.get(client.sessionId)?.stop();
+    this.#probes.delete(client.sessionId);
+  }
+
+  protected override onDispose(): void {
+    for (const probe of this.#probes.values()) probe.stop();
+    this.#probes.clear();
+  }
+
+  /** Pings every connected client now. The timer calls it. */
+  pingAll(): void {
+    for (const client of this.room.clients) {
+      const socket = socketOf(client);
+      let probe = this.#probes.get(client.sessionId);
+      if (probe?.socket !== socket) {
+        // A reconnected session has a new socket.
+        probe?.stop();
+        probe = new Probe(socket, this.#totals, probe?.stats);
+        this.#probes.set(client.sessionId, probe);
+      }
+      probe.send();
+    }
+  }
+}
