@@ -185,7 +185,7 @@ class Observer {
 export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
   override readonly pluginName = 'interest' as const;
   readonly #options: Required<Omit<InterestOptions, 'betweenFrames'>> & Pick<InterestOptions, 'betweenFrames'>;
-  readonly #totals: InterestTotals;
+  #totals: InterestTotals;
   readonly #grid: SpatialGrid;
   readonly #observers = new Map<string, Observer>();
   /** The patch's clients in order, where they observe. */
@@ -350,6 +350,11 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
 
   get totals(): InterestTotals {
     return this.#totals;
+  }
+
+  /** Counts into the process's totals from now on; a room knows them only once it is created. */
+  countInto(totals: InterestTotals): void {
+    this.#totals = totals;
   }
 
   protected override onLeave(client: Client): void {
