@@ -12,8 +12,6 @@ import { type JoinReport, Swarm, type WindowReport } from './driver/swarm.ts';
 
 /** Players over the SDK that one driver process carries at 30 patches/s with some reserve. */
 const PLAYERS_PER_WORKER = { sdk: 100, light: 1500 } as const;
-/** Between the last join and the window: the first full states and their garbage are not the steady state. */
-const SETTLE_MS = 1000;
 
 /** Runs the load test by command line. @returns the exit code. @throws UsageError */
 export async function runLoadTest(argv: readonly string[]): Promise<number> {
@@ -73,9 +71,11 @@ async function drive(
       perRoom,
       onProgress: (ok, failed) => progress(`joining ${ok}/${options.clients}${failed > 0 ? `, ${failed} failed` : ''}`),
     });
-    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    // With nobody there is nothing to wait for.
+    const [settle, seconds] = joins.ok > 0 ? [options.settle, options.seconds] : [0, 0];
+    await new Promise((resolve) => setTimeout(resolve, settle * 1000));
     const before = await readMetrics(options);
-    const window = await swarm.measure(options.seconds, (left) => progress(`${joins.ok} players, ${left} s left`));
+    const window = await swarm.measure(seconds, (left) => progress(`${joins.ok} players, ${left} s left`));
     const after = await readMetrics(options);
     return { joins, ...summarize(joins, window, before, after) };
   } finally {
@@ -122,6 +122,7 @@ function summarize(
     players: window.players,
     joinsOk: joins.ok,
     joinsFailed: joins.failed,
+    rooms: joins.rooms,
     drops: window.dropped,
     seconds: window.seconds,
     patchesPerSecond: each(window.patchesPerSecond),
@@ -158,6 +159,7 @@ function listed(result: LoadResult): ResultRow[] {
     players: 'at the end',
     joinsOk: '',
     joinsFailed: '',
+    rooms: '',
     drops: '',
     seconds: 's',
     patchesPerSecond: 'a player',

@@ -16,6 +16,7 @@ export interface LoadResult {
   readonly players: number;
   readonly joinsOk: number;
   readonly joinsFailed: number;
+  readonly rooms: number;
   readonly drops: number;
   readonly seconds: number;
   /** Per player; so are bytes and inputs. */
@@ -59,6 +60,13 @@ export type Limits = Partial<Record<ThresholdName, number>>;
 const OPTIONS = {
   clients: { type: 'number', default: 50, min: 1, max: 20_000, help: 'players in all' },
   seconds: { type: 'number', default: 15, min: 1, max: 86_400, help: 'length of the measured window, after the ramp' },
+  settle: {
+    type: 'number',
+    default: 1,
+    min: 0,
+    max: 600,
+    help: 'seconds between the last join and the window: first full states are not the steady state',
+  },
   endpoint: { type: 'string', default: 'ws://localhost:2567', help: 'server, ws:// or wss://' },
   'joins-per-second': { type: 'number', default: 50, min: 0.1, max: 2000, help: 'pace of the ramp' },
   'per-room': {

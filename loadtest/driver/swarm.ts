@@ -34,6 +34,8 @@ export interface WindowReport {
 export interface JoinReport {
   readonly ok: number;
   readonly failed: number;
+  /** Different rooms that players are in. */
+  readonly rooms: number;
   readonly failures: Readonly<Record<string, number>>;
 }
 
@@ -56,6 +58,7 @@ export class Swarm {
   readonly #awaitedJoins = new Map<number, (answer: Joined) => void>();
   readonly #awaitedReports = new Map<ChildProcess, (answer: Report) => void>();
   readonly #failures: Record<string, number> = {};
+  readonly #rooms = new Set<string>();
   readonly #faulted: Promise<never>;
   #fault!: (error: Error) => void;
   #isStopping = false;
@@ -114,8 +117,10 @@ export class Swarm {
       const joining = (async () => {
         const roomId = room < 0 ? undefined : isFirst ? 'create' : await roomIds.get(room);
         const answer = await this.#join(roomId === '' ? undefined : roomId);
-        if (answer.error === undefined) this.#joined++;
-        else {
+        if (answer.error === undefined) {
+          this.#joined++;
+          this.#rooms.add(answer.roomId);
+        } else {
           this.#failed++;
           this.#failures[answer.error] = (this.#failures[answer.error] ?? 0) + 1;
         }
@@ -129,7 +134,7 @@ export class Swarm {
       underWay.add(counted);
     }
     await Promise.race([Promise.all(underWay), this.#faulted]);
-    return { ok: this.#joined, failed: this.#failed, failures: { ...this.#failures } };
+    return { ok: this.#joined, failed: this.#failed, rooms: this.#rooms.size, failures: { ...this.#failures } };
   }
 
   /** Changes the rate of every player. */
