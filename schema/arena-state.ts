@@ -100,6 +100,9 @@ export const ArenaState = schema(
     pickups: t.array(Pickup),
     avatars: t.map(Avatar).view(),
     rockets: t.map(Rocket).view(),
+    /** Sides of the map, m: what a `generated` one is made from besides `seed`. */
+    mapWidth: t.uint16().default(0),
+    mapHeight: t.uint16().default(0),
   },
   'ArenaState',
 );

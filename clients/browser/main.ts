@@ -1,0 +1,144 @@
+/** The page: the door, the match, the replay, and the one loop that draws whichever is shown. */
+import { arenaMap } from '../../src/sim/map.ts';
+import { Painter } from './draw/painter.ts';
+import { ARENA_PROPORTIONS } from './draw/proportions.ts';
+import type { Scene } from './draw/scene.ts';
+import { Door, type ReplayLine } from './hud/door.ts';
+import { type ArenaRoom, Joining } from './net/joining.ts';
+import { sentenceOf } from './net/sentences.ts';
+import { MatchScreen } from './play/match-screen.ts';
+import { installProbe, matchFacts, replayFacts } from './probe.ts';
+import { fetchReplay, ReplayScreen } from './replay/replay-screen.ts';
+
+const REPLAYS_SHOWN = 4;
+const EMPTY_SCENE: Scene = { fighters: [], rockets: [], pickups: [] };
+
+const canvas = document.querySelector<HTMLCanvasElement>('#stage')!;
+const parent = document.querySelector<HTMLElement>('#interface')!;
+const painter = new Painter(canvas, ARENA_PROPORTIONS);
+const joining = new Joining(location.origin);
+const door = new Door((name) => void play(name));
+
+let match: MatchScreen | undefined;
+let replay: ReplayScreen | undefined;
+let isJoining = false;
+let frames = 0;
+let sentence = '';
+
+parent.append(door.root);
+installProbe(() => ({
+  screen: replay ? 'replay' : match ? 'match' : isJoining ? 'joining' : 'door',
+  frames,
+  sentence,
+  ...(match ? { match: matchFacts(match) } : {}),
+  ...(replay ? { replay: replayFacts(replay) } : {}),
+}));
+
+function fail(text: string): void {
+  sentence = text;
+  door.open();
+  door.fail(text);
+}
+
+function enter(room: ArenaRoom, seat: number): void {
+  painter.forget();
+  door.close();
+  const screen = new MatchScreen(room, seat, painter, parent, (end) => {
+    // Later, so that the frame under way ends with the screen it began with.
+    queueMicrotask(() => {
+      screen.dispose();
+      if (match === screen) match = undefined;
+      if (end.kind === 'next') {
+        void play(door.name);
+      } else {
+        fail(end.sentence);
+        void listReplays();
+      }
+    });
+  });
+  match = screen;
+}
+
+async function play(name: string): Promise<void> {
+  if (isJoining || match !== undefined) return;
+  isJoining = true;
+  sentence = '';
+  door.root.hidden = false;
+  door.wait('Joining …');
+  try {
+    enter(await joining.join(name), -1);
+  } catch (error) {
+    fail(sentenceOf(error));
+  } finally {
+    isJoining = false;
+  }
+}
+
+async function watch(id: string): Promise<void> {
+  door.wait('Loading the replay …');
+  try {
+    replay = new ReplayScreen(await fetchReplay(id), painter, canvas, parent);
+    door.close();
+  } catch (error) {
+    fail(sentenceOf(error));
+  }
+}
+
+async function start(): Promise<void> {
+  painter.map = arenaMap('colosseum', 0, 80, 60);
+  requestAnimationFrame(frame);
+  const id = new URLSearchParams(location.search).get('replay');
+  if (id !== null) return watch(id);
+  door.open();
+  isJoining = true;
+  door.wait('One moment …');
+  const kept = await joining.resume();
+  isJoining = false;
+  if (kept !== undefined) return enter(kept.room, kept.seat);
+  door.open();
+  return listReplays();
+}
+
+/** The list is a courtesy: without it the door is complete. */
+async function listReplays(): Promise<void> {
+  try {
+    const response = await fetch('/api/replays');
+    if (!response.ok) return;
+    door.showReplays(replayLines(await response.json()));
+  } catch {
+    // The server is away; joining will say so.
+  }
+}
+
+function replayLines(body: unknown): ReplayLine[] {
+  const list = (body as { replays?: unknown }).replays;
+  if (!Array.isArray(list)) return [];
+  return list.slice(0, REPLAYS_SHOWN).flatMap((entry: unknown): ReplayLine[] => {
+    const { id, startedAtMs, winner, seconds } = entry as Record<string, unknown>;
+    if (typeof id !== 'string') return [];
+    const when = typeof startedAtMs === 'number' ? new Date(startedAtMs).toLocaleString() : id;
+    const length = typeof seconds === 'number' ? `${Math.round(seconds / 60)} min` : '';
+    return [{ id, label: when, note: typeof winner === 'string' && winner !== '' ? `won by ${winner}` : length }];
+  });
+}
+
+let framedAtMs = 0;
+
+function frame(nowMs: number): void {
+  requestAnimationFrame(frame);
+  frames++;
+  const dtS = Math.min(0.1, (nowMs - framedAtMs) / 1000);
+  framedAtMs = nowMs;
+  if (match !== undefined) match.frame(nowMs);
+  else if (replay !== undefined) replay.frame(nowMs);
+  else drawBehindDoor(nowMs, dtS);
+}
+
+/** A slow flight over the empty arena. */
+function drawBehindDoor(nowMs: number, dtS: number): void {
+  const turn = painter.camera.isCalm ? 0.6 : nowMs / 24_000;
+  painter.camera.follow(40 + Math.cos(turn) * 17, 30 + Math.sin(turn) * 12, 0, 0, dtS, true);
+  painter.draw(EMPTY_SCENE, nowMs, dtS);
+}
+
+void start();

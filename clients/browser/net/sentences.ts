@@ -1,0 +1,77 @@
+/** Turns refusals and broken connections into sentences for a player. */
+import { CLOSE, ERRORS, type ErrorCode } from '../../../src/kernel/errors.ts';
+
+/** Codes whose catalogue text speaks to a developer rather than to a player. */
+const FOR_PLAYERS: Partial<Record<ErrorCode, string>> = {
+  INTERNAL: 'The server made a mistake. It was recorded; please try again.',
+  INVALID_INPUT: 'The server did not understand this page. Reload it to get the current version.',
+  RATE_LIMITED: 'That was a little too fast. Wait a moment and try again.',
+  DRAINING: 'This server is being restarted. Try again in a few seconds.',
+  AUTH_EXPIRED: 'Your session has expired. Press Play to get a new one.',
+  NAME_INVALID: 'Please choose a name of 1 to 20 visible characters.',
+  MATCH_FULL: 'Every seat of this match is taken. Try again in a moment.',
+  MATCH_ENDED: 'That match is over. The next one is being prepared.',
+  MATCH_FAILED: 'A fault in the server ended this match. Its recording was kept.',
+  SLOW_CONSUMER: 'Your connection could not keep up with the match.',
+  REPLAY_VERSION: 'This replay was recorded with other rules than this page knows, so it cannot be played here.',
+};
+
+const BY_CLOSE_CODE = new Map<number, string>([
+  [CLOSE.MATCH_ENDED, sentenceFor('MATCH_ENDED')],
+  [CLOSE.MATCH_FAILED, sentenceFor('MATCH_FAILED')],
+  [CLOSE.SLOW_CONSUMER, sentenceFor('SLOW_CONSUMER')],
+  [CLOSE.RATE_LIMITED, sentenceFor('RATE_LIMITED')],
+  [1009, 'The server refused a message of this page as too large.'],
+  [4001, 'The server is shutting down. Try again in a few seconds.'],
+  [4002, 'The server closed the connection because of a fault in a message.'],
+  [4003, 'The connection could not be restored within a minute. Your seat was given up.'],
+  [521, 'There is no match to join right now. Try again in a moment.'],
+  [522, 'Every seat of this match is taken. Try again in a moment.'],
+  [524, 'The seat was held too long and given away. Press Play to try again.'],
+  [525, 'The server did not accept this session. Press Play to get a new one.'],
+]);
+
+function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERRORS, text);
+}
+
+/** The catalogue's code named anywhere in an error's message, code or detail; `undefined` if none is. */
+export function codeIn(error: unknown): ErrorCode | undefined {
+  const texts: string[] = [];
+  if (typeof error === 'string') texts.push(error);
+  if (typeof error === 'object' && error !== null) {
+    for (const key of ['code', 'message', 'reason', 'data'] as const) {
+      const value = (error as Record<string, unknown>)[key];
+      if (typeof value === 'string') texts.push(value);
+      else if (typeof value === 'object' && value !== null) {
+        const code = (value as Record<string, unknown>)['code'];
+        if (typeof code === 'string') texts.push(code);
+      }
+    }
+  }
+  for (const text of texts) {
+    for (const word of text.match(/[A-Z][A-Z_]{2,}/g) ?? []) if (isErrorCode(word)) return word;
+  }
+  return undefined;
+}
+
+/** One plain sentence for a code of the catalogue; any other code reads as a fault of the server. */
+export function sentenceFor(code: string): string {
+  if (!isErrorCode(code))
+    return 'The server refused this, and this page does not know the reason. Reload to update it.';
+  return FOR_PLAYERS[code] ?? ERRORS[code].text;
+}
+
+/** One plain sentence for whatever a request, a join or a closed connection failed with. */
+export function sentenceOf(error: unknown): string {
+  const code = codeIn(error);
+  if (code !== undefined) return sentenceFor(code);
+  if (typeof error === 'object' && error !== null) {
+    const number = (error as { code?: unknown }).code;
+    if (typeof number === 'number') {
+      const known = BY_CLOSE_CODE.get(number);
+      if (known !== undefined) return known;
+    }
+  }
+  return 'The server cannot be reached. Check your connection and try again.';
+}
