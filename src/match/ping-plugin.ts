@@ -65,9 +65,8 @@ class Probe {
   readonly #totals: PingTotals;
   readonly #onPong = (data: Buffer): void => this.#receive(data);
   #sequence = 0;
-  #sentAtMs = 0;
-  /** The last ping has no answer yet. */
-  #isWaiting = false;
+  /** By sequence number in the window: when it was sent, or 0 once it was answered. */
+  readonly #sentAtMs = new Float64Array(WINDOW);
   #lastRttMs = -1;
   #rttMs = 0;
   #jitterMs = 0;
@@ -91,12 +90,11 @@ class Probe {
 
   send(): void {
     if (this.socket.readyState !== SOCKET_OPEN || this.socket.ping === undefined) return;
-    if (this.#sequence > 0) this.#judge(this.#isWaiting);
+    if (this.#sequence > 0) this.#judge(this.#sentAtMs[this.#sequence % WINDOW] !== 0);
     const payload = Buffer.allocUnsafe(PAYLOAD_BYTES);
     payload.writeUInt32BE(MAGIC, 0);
-    payload.writeUInt32BE(++this.#sequence >>> 0, 4);
-    this.#isWaiting = true;
-    this.#sentAtMs = performance.now();
+    payload.writeUInt32BE(++this.#sequence, 4);
+    this.#sentAtMs[this.#sequence % WINDOW] = performance.now();
     this.#totals.sent++;
     // A socket that broke in this moment reports it by closing.
     this.socket.ping(payload, false, () => {});
@@ -112,12 +110,15 @@ class Probe {
     if (isMiss) this.#totals.lost++;
   }
 
-  /** A pong may carry anything, come unasked or twice: only the answer to the last ping counts. */
+  /** A pong may carry anything, come unasked or twice: only the first answer to a ping of the window counts. */
   #receive(data: Buffer): void {
-    if (!this.#isWaiting || data.length !== PAYLOAD_BYTES || data.readUInt32BE(0) !== MAGIC) return;
-    if (data.readUInt32BE(4) !== this.#sequence >>> 0) return;
-    this.#isWaiting = false;
-    const rttMs = performance.now() - this.#sentAtMs;
+    if (data.length !== PAYLOAD_BYTES || data.readUInt32BE(0) !== MAGIC) return;
+    const sequence = data.readUInt32BE(4);
+    if (sequence > this.#sequence || sequence <= this.#sequence - WINDOW) return;
+    const sentAtMs = this.#sentAtMs[sequence % WINDOW]!;
+    if (sentAtMs === 0) return;
+    this.#sentAtMs[sequence % WINDOW] = 0;
+    const rttMs = performance.now() - sentAtMs;
     this.#totals.observe(rttMs);
     if (this.#lastRttMs < 0) {
       this.#rttMs = rttMs;
@@ -137,7 +138,7 @@ export interface PingOptions {
 /** RoomPlugin `ping`: one timer a room, on the room's clock. */
 export class PingPlugin extends RoomPlugin<Room> {
   override readonly pluginName = 'ping' as const;
-  readonly #totals: PingTotals;
+  #totals: PingTotals;
   readonly #everyMs: number;
   readonly #probes = new Map<string, Probe>();
 
@@ -153,6 +154,11 @@ export class PingPlugin extends RoomPlugin<Room> {
    */
   get(sessionId: string): PingStats | undefined {
     return this.#probes.get(sessionId)?.stats;
+  }
+
+  /** Counts into the process's totals from now on; a room knows them only once it is created. */
+  countInto(totals: PingTotals): void {
+    this.#totals = totals;
   }
 
   protected override onCreate(): void {

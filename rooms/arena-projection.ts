@@ -1,0 +1,175 @@
+/** Writes the arena's world into the state that players see. Only what differs is written: a write is a patch. */
+import { type ArenaState, AVATAR_FLAGS, Avatar, Pickup, Rocket, Score } from '../schema/arena-state.ts';
+import type { InterestPlugin } from '../src/match/interest-plugin.ts';
+import type { ArenaWorld } from '../src/sim/arena.ts';
+import { TICK_RATE_HZ } from '../src/sim/tuning.ts';
+import type { Player } from './game-room.ts';
+
+/** Ticks between two refreshes of round trips on the scoreboard. */
+const PINGS_EVERY_TICKS = 2 * TICK_RATE_HZ;
+
+type Interest = Pick<InterestPlugin, 'track' | 'move' | 'untrack' | 'observe'>;
+
+/** What the room knows of who sits in the seats. */
+export interface SeatDirectory {
+  /** True for bots. */
+  isConnected(seat: number): boolean;
+  /** Smoothed round trip, ms; 0 for bots. */
+  rttMs(seat: number): number;
+  client(seat: number): Player | undefined;
+}
+
+export class ArenaProjection {
+  readonly #state: ArenaState;
+  readonly #world: ArenaWorld;
+  readonly #interest: Interest;
+  readonly #seats: SeatDirectory;
+  readonly #avatars: (Avatar | undefined)[] = [];
+  readonly #scores: (Score | undefined)[] = [];
+  readonly #rockets: (Rocket | undefined)[] = [];
+  readonly #rocketIds: number[] = [];
+
+  constructor(state: ArenaState, world: ArenaWorld, interest: Interest, seats: SeatDirectory) {
+    this.#state = state;
+    this.#world = world;
+    this.#interest = interest;
+    this.#seats = seats;
+    const { setup, map } = world;
+    state.map = setup.map;
+    state.seed = setup.seed;
+    state.mapWidth = map.columns;
+    state.mapHeight = map.rows;
+    for (const { kind, x, y } of map.pickups) state.pickups.push(new Pickup().assign({ kind, x, y }));
+  }
+
+  /** After the step of `tick`. */
+  update(tick: number): void {
+    this.#updatePhase(tick);
+    for (let seat = 0; seat < this.#world.capacity; seat++) this.#updateSeat(seat);
+    this.#updateRockets();
+    this.#updatePickups();
+    if (tick % PINGS_EVERY_TICKS === 0) this.#updatePings();
+  }
+
+  /** The client in the seat sees the arena from its avatar, as soon as there is one. */
+  follow(client: Player, seat: number): void {
+    const avatar = this.#avatars[seat];
+    if (avatar !== undefined) this.#interest.observe(client, avatar);
+  }
+
+  #updatePhase(tick: number): void {
+    const { phase, phaseEndsTick } = this.#world;
+    const state = this.#state;
+    if (state.phase === phase && state.phaseEndsTick === phaseEndsTick) return;
+    state.phase = phase;
+    state.phaseEndsTick = phaseEndsTick;
+    state.phaseTick = tick + 1;
+  }
+
+  #updateSeat(seat: number): void {
+    const world = this.#world;
+    const avatar = this.#avatars[seat];
+    if (!world.isUsed(seat)) {
+      if (avatar !== undefined) this.#removeSeat(seat, avatar);
+      return;
+    }
+    const isConnected = this.#seats.isConnected(seat);
+    // A seat that changes hands within one tick is another fighter.
+    if (avatar === undefined || avatar.name !== world.name(seat) || avatar.isBot !== world.isBot(seat)) {
+      if (avatar !== undefined) this.#removeSeat(seat, avatar);
+      this.#writeAvatar(seat, this.#addSeat(seat), isConnected);
+    } else {
+      this.#writeAvatar(seat, avatar, isConnected);
+    }
+    const score = this.#scores[seat]!;
+    score.isConnected = isConnected;
+    score.frags = world.frags(seat);
+    score.deaths = world.deaths(seat);
+    score.assists = world.assists(seat);
+  }
+
+  #writeAvatar(seat: number, avatar: Avatar, isConnected: boolean): void {
+    const world = this.#world;
+    avatar.x = world.x(seat);
+    avatar.y = world.y(seat);
+    avatar.vx = world.vx(seat);
+    avatar.vy = world.vy(seat);
+    avatar.aim = world.aim(seat);
+    avatar.hp = world.hp(seat);
+    avatar.shots = world.shots(seat);
+    avatar.dash = world.dash(seat);
+    avatar.ammo = world.ammo(seat);
+    avatar.rockets = world.rockets(seat);
+    avatar.flags =
+      (world.isAlive(seat) ? AVATAR_FLAGS.ALIVE : 0) |
+      (world.protectedTicks(seat) > 0 ? AVATAR_FLAGS.PROTECTED : 0) |
+      (world.isDashing(seat) ? AVATAR_FLAGS.DASHING : 0) |
+      (isConnected ? AVATAR_FLAGS.CONNECTED : 0);
+    this.#interest.move(avatar, avatar.x, avatar.y);
+  }
+
+  #addSeat(seat: number): Avatar {
+    const name = this.#world.name(seat);
+    const isBot = this.#world.isBot(seat);
+    const key = String(seat);
+    const score = new Score().assign({ seat, name, isBot });
+    this.#scores[seat] = score;
+    this.#state.scores.set(key, score);
+    const avatar = new Avatar().assign({ seat, name, isBot });
+    this.#avatars[seat] = avatar;
+    this.#state.avatars.set(key, avatar);
+    const client = this.#seats.client(seat);
+    this.#interest.track(avatar, client === undefined ? {} : { owner: client.sessionId });
+    if (client !== undefined) this.#interest.observe(client, avatar);
+    return avatar;
+  }
+
+  #removeSeat(seat: number, avatar: Avatar): void {
+    this.#interest.untrack(avatar);
+    this.#state.avatars.delete(String(seat));
+    this.#state.scores.delete(String(seat));
+    this.#avatars[seat] = undefined;
+    this.#scores[seat] = undefined;
+  }
+
+  #updateRockets(): void {
+    const world = this.#world;
+    for (let slot = 0; slot < world.rocketSlots; slot++) {
+      const id = world.rocketId(slot);
+      let rocket = this.#rockets[slot];
+      if (rocket !== undefined && this.#rocketIds[slot] !== id) {
+        this.#interest.untrack(rocket);
+        this.#state.rockets.delete(String(this.#rocketIds[slot]));
+        rocket = undefined;
+        this.#rockets[slot] = undefined;
+      }
+      if (id === 0) continue;
+      if (rocket === undefined) {
+        rocket = new Rocket().assign({
+          seat: world.rocketSeat(slot),
+          vx: world.rocketVx(slot),
+          vy: world.rocketVy(slot),
+        });
+        this.#rockets[slot] = rocket;
+        this.#rocketIds[slot] = id;
+        this.#state.rockets.set(String(id), rocket);
+        this.#interest.track(rocket);
+      }
+      rocket.x = world.rocketX(slot);
+      rocket.y = world.rocketY(slot);
+      this.#interest.move(rocket, rocket.x, rocket.y);
+    }
+  }
+
+  #updatePickups(): void {
+    const { pickups } = this.#state;
+    for (let index = 0; index < pickups.length; index++) pickups[index]!.isTaken = this.#world.isTaken(index);
+  }
+
+  #updatePings(): void {
+    for (let seat = 0; seat < this.#scores.length; seat++) {
+      const score = this.#scores[seat];
+      if (score !== undefined) score.pingMs = Math.min(Math.round(this.#seats.rttMs(seat)), 65_535);
+    }
+  }
+}

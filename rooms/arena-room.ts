@@ -1,0 +1,76 @@
+/** The arena: top-down deathmatch. Rules are in src/sim, what players see in schema; this joins the two. */
+
+import { ArenaInput } from '../schema/arena-input.ts';
+import { ArenaState, PHASES } from '../schema/arena-state.ts';
+import type { MatchSetup } from '../src/kernel/simulation.ts';
+import type { InterestOptions } from '../src/match/interest-plugin.ts';
+import { type ArenaIntent, type ArenaWorld, arena, think } from '../src/sim/arena.ts';
+import { PHASE_ENDED, REWIND_PER_TICK, TICK_RATE_HZ, UNITS_PER_METRE } from '../src/sim/tuning.ts';
+import { ArenaProjection } from './arena-projection.ts';
+import { type FrameBinding, GameRoom, type Player } from './game-room.ts';
+
+/** Sides of the largest map an arena room plays on, m. */
+const MAP_METRES = { width: 80, height: 60 };
+
+export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }, ArenaWorld, ArenaIntent> {
+  protected override readonly sim = arena;
+  protected override readonly rewindPartsPerTick = REWIND_PER_TICK;
+  protected override readonly frames: FrameBinding<ArenaInput, ArenaIntent> = {
+    type: ArenaInput,
+    sanitize: { moveX: [-127, 127], moveY: [-127, 127], aim: [0, 255], buttons: [0, 7] },
+    toIntent: ({ moveX, moveY, aim, buttons }, rewind) => ({ moveX, moveY, aim, buttons, rewind }),
+  };
+  #projection!: ArenaProjection;
+
+  protected override interestOptions(): InterestOptions {
+    return {
+      cellSize: 8 * UNITS_PER_METRE,
+      mapWidth: MAP_METRES.width * UNITS_PER_METRE,
+      mapHeight: MAP_METRES.height * UNITS_PER_METRE,
+      // The screen shows about 18 m around; a rifle reaches 36 m.
+      rings: [
+        { radius: 20 * UNITS_PER_METRE, everyPatches: 1 },
+        { radius: 38 * UNITS_PER_METRE, everyPatches: 3 },
+      ],
+      betweenFrames: () => this.plugins.tick.poll(),
+    };
+  }
+
+  protected override setupMatch(seed: number): MatchSetup {
+    const { maxPlayers, matchMinutes } = this.services.settings;
+    return { seed, map: 'colosseum', capacity: maxPlayers, liveTicks: matchMinutes * 60 * TICK_RATE_HZ };
+  }
+
+  protected override createState(world: ArenaWorld): ArenaState {
+    const state = new ArenaState();
+    state.matchId = this.matchId;
+    this.#projection = new ArenaProjection(state, world, this.plugins.interest, {
+      isConnected: (seat) => this.isConnected(seat),
+      rttMs: (seat) => this.rttMsOf(seat),
+      client: (seat) => this.clientOf(seat),
+    });
+    return state;
+  }
+
+  protected override project(world: ArenaWorld, tick: number): void {
+    this.#projection.update(tick);
+    for (const kill of world.events.kills) this.broadcast('kill', kill);
+    for (const { x, y } of world.events.explosions) this.broadcast('explosion', { x, y });
+  }
+
+  protected override onSeated(client: Player, seat: number): void {
+    this.#projection.follow(client, seat);
+  }
+
+  protected override phaseOf(world: ArenaWorld): string {
+    return PHASES[world.phase]!;
+  }
+
+  protected override isClosed(world: ArenaWorld): boolean {
+    return world.phase === PHASE_ENDED;
+  }
+
+  protected override think(world: ArenaWorld, seat: number): ArenaIntent {
+    return think(world, seat);
+  }
+}

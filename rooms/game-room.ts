@@ -1,0 +1,558 @@
+/**
+ * The one base class of rooms. It joins the parts (simulation, tick loop, input discipline, interest,
+ * journal, ping) and holds what every game needs: seats, drop and resume, coded answers, and faults
+ * that touch nobody else. It has no rule of any game.
+ */
+import {
+  type Client,
+  CloseCode,
+  type DefineInputOptions,
+  definePlugins,
+  ErrorCode,
+  type MessageContext,
+  type Messages,
+  Room,
+  ServerError,
+} from '@colyseus/core';
+import type { Schema } from '@colyseus/schema';
+import * as z from 'zod';
+import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
+import type { MatchSetup, SeatEvent, SeatIntent, Simulation } from '../src/kernel/simulation.ts';
+import { HotSerializer } from '../src/match/hot-serializer.ts';
+import { INPUT_QUEUE_MAX, InputPlugin, type InputTotals } from '../src/match/input-plugin.ts';
+import { type InterestOptions, InterestPlugin, type InterestTotals } from '../src/match/interest-plugin.ts';
+import type { MatchJournal } from '../src/match/journal.ts';
+import { JournalPlugin } from '../src/match/journal-plugin.ts';
+import type { JournalTotals } from '../src/match/journal-totals.ts';
+import { PingPlugin, type PingTotals } from '../src/match/ping-plugin.ts';
+import type { ReplayStore } from '../src/match/replay-store.ts';
+import type { RoomTotals } from '../src/match/room-totals.ts';
+import type { TickTotals } from '../src/match/tick-metrics.ts';
+import { TickPlugin } from '../src/match/tick-plugin.ts';
+import type { TickScheduler } from '../src/match/tick-scheduler.ts';
+import { checkName, guestName } from '../src/sessions/names.ts';
+import type { Identity } from '../src/sessions/tokens.ts';
+
+/** Seconds in which a dropped player may come back to its seat. */
+const RECONNECT_SECONDS = 60;
+/** Seconds for which the matchmaker holds a seat that nobody has come to take; also delays a drain. */
+const SEAT_RESERVATION_SECONDS = 8;
+/** Frames of any kind a second, above which the framework drops the client; ten times the fastest honest one. */
+const MESSAGES_PER_SECOND_MAX = 640;
+/** Commands: a burst, and a sustained rate per second. */
+const COMMAND_BURST = 20;
+const COMMANDS_PER_SECOND = 5;
+/** Seconds between two refreshes of what panels show. */
+const METADATA_SECONDS = 2;
+/** Furthest a shooter may look back, ms. */
+const REWIND_MAX_MS = 500;
+
+/** The narrow part of a logger that rooms use. */
+export interface RoomLog {
+  info(facts: object, text: string): void;
+  warn(facts: object, text: string): void;
+  error(facts: object, text: string): void;
+}
+
+/** What the composition root hands to every room; merged last into the options, so a client cannot override it. */
+export interface RoomServices {
+  readonly log: RoomLog;
+  readonly scheduler: TickScheduler;
+  readonly journal: MatchJournal;
+  readonly replays: ReplayStore;
+  readonly totals: {
+    readonly tick: TickTotals;
+    readonly input: InputTotals;
+    readonly interest: InterestTotals;
+    readonly journal: JournalTotals;
+    readonly ping: PingTotals;
+    readonly room: RoomTotals;
+  };
+  readonly settings: RoomSettings;
+  /** A fresh match id, unique over all processes and starts. */
+  newMatchId(): string;
+  /** A fresh seed, 0 to 2^32 - 1. */
+  newSeed(): number;
+}
+
+/** What an operator sets for rooms. */
+export interface RoomSettings {
+  readonly tickRateHz: number;
+  readonly patchEveryTicks: number;
+  /** Seats that bots fill while fewer people play; 0 for none. */
+  readonly botsFillTo: number;
+  readonly maxPlayers: number;
+  readonly matchMinutes: number;
+  readonly buildId: string;
+}
+
+/** What panels show of a room. */
+export interface RoomMetadata {
+  matchId: string;
+  phase: string;
+  tick: number;
+  tickP99Ms: number;
+  overruns: number;
+  bots: number;
+}
+
+export interface GameRoomTypes {
+  // biome-ignore lint/suspicious/noExplicitAny: Room's own constraint on its state
+  state: any;
+  input: Schema;
+}
+
+export type Player = Client<{ auth: Identity }>;
+
+/** Who sits in a seat. A bot has no session. */
+interface Seat {
+  readonly index: number;
+  readonly isBot: boolean;
+  readonly name: string;
+  readonly playerId: string;
+  /** Empty for a bot. */
+  readonly sessionId: string;
+  isConnected: boolean;
+  /** The leave is in the journal's next entry; the seat frees when that entry was stepped. */
+  isLeaving: boolean;
+}
+
+/** How a game reads its clients' frames. */
+export interface FrameBinding<Frame, Intent> {
+  readonly type: new () => Frame;
+  /** Inclusive bounds by field; what lies outside is clamped before anything reads it. */
+  readonly sanitize: NonNullable<DefineInputOptions<Frame>['sanitize']>;
+  /** See InputBinding.toIntent. */
+  toIntent(frame: Frame, rewind: number): Intent;
+}
+
+/** Close codes after which a client does not keep its seat: it was thrown out, not lost. */
+const THROWN_OUT: ReadonlySet<number> = new Set([CloseCode.WITH_ERROR, ...Object.values(CLOSE)]);
+
+const BOT_NAMES = ['Flamma', 'Spiculus', 'Carpophorus', 'Verus', 'Priscus', 'Tetraites', 'Hermes', 'Columbus'];
+
+const count = z.int().min(0).max(100_000);
+/** What a client tells of its prediction, counted since its last report. */
+const predictionReport = z.strictObject({ corrections: count, desyncs: count, maxErrorUnits: count, ticks: count });
+
+interface CommandBudget {
+  tokens: number;
+  refilledAtMs: number;
+}
+
+export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends Room<{
+  state: T['state'];
+  input: T['input'];
+  metadata: RoomMetadata;
+  client: Player;
+}> {
+  override seatReservationTimeout = SEAT_RESERVATION_SECONDS;
+  override maxMessagesPerSecond = MESSAGES_PER_SECOND_MAX;
+  override plugins = definePlugins([
+    new TickPlugin(),
+    new InputPlugin(),
+    new InterestPlugin(this.interestOptions()),
+    new JournalPlugin(),
+    new PingPlugin(),
+  ]);
+  // A game with commands of its own spreads these first.
+  override messages: Messages<Room> = {
+    _: () => {
+      // Ignored, not punished: an older or a newer client is no attacker.
+      this.services.totals.room.unknownMessages++;
+    },
+    report: this.command(predictionReport, (_client, report) => {
+      this.services.totals.room.corrections += report.corrections;
+      this.services.totals.room.desyncs += report.desyncs;
+    }),
+  };
+
+  protected services!: RoomServices;
+  protected world!: World;
+  protected matchId = '';
+  readonly #seats: (Seat | undefined)[] = [];
+  readonly #seatBySession = new Map<string, Seat>();
+  readonly #budgets = new Map<string, CommandBudget>();
+  #entry: { tick: number; events: SeatEvent[]; intents: SeatIntent<Intent>[] } = { tick: 0, events: [], intents: [] };
+  #events: SeatEvent[] = [];
+  #ending: 'running' | 'over' | 'failed' = 'running';
+
+  constructor() {
+    super();
+    // The wall clock jumps with NTP: a step back would freeze the room. start() has not sampled it yet.
+    (this.clock as unknown as { now: () => number }).now = () => performance.now();
+    // Because onUncaughtException exists, the base constructor has just shadowed each hook with a bound copy of the
+    // prototype's, made before the plugins wrapped that prototype: the first room of a class would run no plugin hook.
+    for (const hook of ['onCreate', 'onAuth', 'onJoin', 'onLeave', 'onDrop', 'onReconnect', 'onDispose']) {
+      delete (this as Record<string, unknown>)[hook];
+    }
+  }
+
+  // What a game brings -----------------------------------------------------------------------------------------
+
+  protected abstract readonly sim: Simulation<World, Intent>;
+  /** The client's frame class, its bounds by field, and what it means. */
+  protected abstract readonly frames: FrameBinding<T['input'], Intent>;
+  /** Who sees what. A method of the class, not a field: the plugins are made before a game's fields are. */
+  protected abstract interestOptions(): InterestOptions;
+  /** How this match is set up; recorded with it. */
+  protected abstract setupMatch(seed: number): MatchSetup;
+  /** The state before tick 0. */
+  protected abstract createState(world: World): T['state'];
+  /** Writes what changed in the world into the state and tells interest where things are, after each tick. */
+  protected abstract project(world: World, tick: number): void;
+  /** One word for panels, from a closed set. */
+  protected abstract phaseOf(world: World): string;
+  /** Parts of a tick in which the game's intents count `rewind`. */
+  protected readonly rewindPartsPerTick: number = 1;
+  /** What a bot in the seat asks for; a game without bots leaves it out. */
+  protected think?(world: World, seat: number): Intent;
+  /** A player has a connection to this seat: a new one, or again after a drop. Its join may be still to be stepped. */
+  protected onSeated(_client: Player, _seat: number): void {}
+  /** True when nobody may join any more although the match is not over. */
+  protected isClosed(_world: World): boolean {
+    return false;
+  }
+
+  /** Whether the seat's player has a connection; true for bots. */
+  protected isConnected(seat: number): boolean {
+    return this.#seats[seat]?.isConnected ?? false;
+  }
+
+  /** Smoothed round trip of the seat's player, ms; 0 for bots and before the first measurement. */
+  protected rttMsOf(seat: number): number {
+    const found = this.#seats[seat];
+    return found === undefined || found.isBot ? 0 : (this.plugins.ping.get(found.sessionId)?.rttMs ?? 0);
+  }
+
+  /** The connected client in the seat, if there is one. */
+  protected clientOf(seat: number): Player | undefined {
+    const found = this.#seats[seat];
+    return found === undefined || found.isBot ? undefined : this.clients.getById(found.sessionId);
+  }
+
+  // Life of the room -------------------------------------------------------------------------------------------
+
+  /** The framework calls this when it is given a state, before it encodes any of it. */
+  override setSerializer(): void {
+    super.setSerializer(new HotSerializer(this.plugins.interest));
+  }
+
+  override async onCreate(options: { services: RoomServices }): Promise<void> {
+    const { services } = options;
+    const { sim } = this;
+    const { tickRateHz } = services.settings;
+    this.services = services;
+    this.matchId = services.newMatchId();
+    const setup = this.setupMatch(services.newSeed());
+    this.world = sim.create(setup);
+    this.maxClients = Math.min(services.settings.maxPlayers, sim.maxSeats);
+    this.state = this.createState(this.world);
+    this.inputs = this.defineInput(this.frames.type, {
+      tickRate: tickRateHz,
+      bufferMaxSize: INPUT_QUEUE_MAX,
+      sanitize: this.frames.sanitize,
+    });
+    // An attachment without entities costs nothing and makes every SDK stamp its frames with what it displayed.
+    this.allowRewindState({ maxRewindMs: REWIND_MAX_MS }).attachAll([] as never, { fields: [] });
+    this.plugins.input.start({
+      inputs: this.inputs,
+      tickRateHz,
+      rewindMaxMs: REWIND_MAX_MS,
+      rewindPartsPerTick: this.rewindPartsPerTick,
+      toIntent: this.frames.toIntent,
+      totals: services.totals.input,
+      onFlood: (sessionId) => this.clients.getById(sessionId)?.send('notice', { code: 'RATE_LIMITED' }),
+    });
+    this.plugins.interest.countInto(services.totals.interest);
+    this.plugins.ping.countInto(services.totals.ping);
+    await this.plugins.journal.begin({
+      sim,
+      journal: services.journal,
+      replays: services.replays,
+      totals: services.totals.journal,
+      header: {
+        matchId: this.matchId,
+        simId: sim.id,
+        simVersion: sim.version,
+        tickRateHz,
+        roomName: this.roomName,
+        buildId: services.settings.buildId,
+        setup,
+        createdAtMs: Date.now(),
+      },
+      world: this.world,
+      onFault: (error) =>
+        services.log.error({ err: error, matchId: this.matchId }, 'journal degraded: match goes on unrecorded'),
+    });
+    this.#publish();
+    this.plugins.tick.start({
+      scheduler: services.scheduler,
+      totals: services.totals.tick,
+      rateHz: tickRateHz,
+      patchEveryTicks: services.settings.patchEveryTicks,
+      firstTick: sim.tickOf(this.world),
+      phases: {
+        inputs: (tick) => this.#collect(tick),
+        step: () => this.#step(),
+        project: (tick) => this.#project(tick),
+        patch: (tick) => this.#patch(tick),
+      },
+      onFault: (error, phase) => this.#fail(error, phase),
+    });
+    services.log.info({ matchId: this.matchId, roomId: this.roomId, room: this.roomName }, 'match created');
+  }
+
+  override onJoin(client: Player, options: { name?: unknown } | undefined): void {
+    try {
+      this.#join(client, options?.name);
+    } catch (error) {
+      if (!(error instanceof GameError)) throw error;
+      this.services.totals.room.joinsRefused.add(error.code);
+      // The wire carries a number and a text: the code leads the text.
+      throw new ServerError(ErrorCode.APPLICATION_ERROR, error.message);
+    }
+  }
+
+  #join(client: Player, wantedName: unknown): void {
+    // The class that is registered carries the static onAuth; without it nobody may play.
+    if (client.auth === undefined) throw new GameError('AUTH_MISSING');
+    const { playerId } = client.auth;
+    if (this.#ending !== 'running' || this.isClosed(this.world)) throw new GameError('MATCH_ENDED');
+    for (const seat of this.#seatBySession.values()) {
+      if (seat.playerId === playerId && !seat.isLeaving) throw new GameError('SEAT_TAKEN');
+    }
+    const name = wantedName === undefined ? guestName(playerId) : checkName(wantedName);
+    const seat = this.#take({ isBot: false, name, playerId, sessionId: client.sessionId });
+    if (seat === undefined) throw new GameError('MATCH_FULL');
+    this.#seatBySession.set(client.sessionId, seat);
+    this.#admit(client, seat);
+    this.services.totals.room.joins++;
+  }
+
+  override onDrop(client: Player, code?: number): Promise<void> | undefined {
+    const seat = this.#seatBySession.get(client.sessionId);
+    if (seat !== undefined) seat.isConnected = false;
+    // A client that was thrown out does not hold a seat: only a lost connection does.
+    if (this.#ending !== 'running' || THROWN_OUT.has(code ?? 0)) return undefined;
+    this.services.totals.room.drops++;
+    return this.allowReconnection(client, RECONNECT_SECONDS).then(
+      () => undefined,
+      () => undefined,
+    );
+  }
+
+  override onReconnect(client: Player): void {
+    const seat = this.#seatBySession.get(client.sessionId);
+    if (seat === undefined) throw new Error(`session ${client.sessionId} resumed without a seat`);
+    seat.isConnected = true;
+    this.services.totals.room.resumes++;
+    this.#admit(client, seat);
+  }
+
+  override onLeave(client: Player): void {
+    this.#budgets.delete(client.sessionId);
+    const seat = this.#seatBySession.get(client.sessionId);
+    if (seat === undefined) return;
+    this.#seatBySession.delete(client.sessionId);
+    this.plugins.input.unseat(seat.index);
+    this.#vacate(seat);
+  }
+
+  override async onDispose(): Promise<void> {
+    this.plugins.tick.stop();
+    if (this.#ending === 'running') await this.#finish('abandoned');
+    this.services.log.info({ matchId: this.matchId, roomId: this.roomId, ending: this.#ending }, 'match disposed');
+  }
+
+  /**
+   * A bug. In a handler it has touched nobody else; in a lifecycle hook the framework refuses that client. A method,
+   * because the framework wraps hooks and timers in the constructor, before a field would exist.
+   */
+  override onUncaughtException(error: Error, method: string): void {
+    this.services?.totals.room.faults.add(method);
+    this.services?.log.error({ err: error, method, matchId: this.matchId }, 'bug in a room');
+  }
+
+  // Seats ------------------------------------------------------------------------------------------------------
+
+  #take(who: Pick<Seat, 'isBot' | 'name' | 'playerId' | 'sessionId'>): Seat | undefined {
+    const limit = Math.min(this.services.settings.maxPlayers, this.sim.maxSeats);
+    let index = 0;
+    while (index < limit && this.#seats[index] !== undefined) index++;
+    if (index >= limit && !who.isBot) {
+      // People come before bots: one bot gives up its seat, and the newcomer gets it with the same entry.
+      const bot = this.#seats.findLast((seat) => seat?.isBot && !seat.isLeaving);
+      if (bot === undefined) return undefined;
+      this.#vacate(bot);
+      index = bot.index;
+    }
+    if (index >= limit) return undefined;
+    const seat: Seat = { ...who, index, isConnected: true, isLeaving: false };
+    this.#seats[index] = seat;
+    const { isBot, name, playerId } = who;
+    this.#events.push({ kind: 'join', seat: index, name, playerId, isBot });
+    return seat;
+  }
+
+  #vacate(seat: Seat): void {
+    seat.isLeaving = true;
+    this.#events.push({ kind: 'leave', seat: seat.index });
+  }
+
+  /** Connects a socket to its seat: at a join and again after every resume. */
+  #admit(client: Player, seat: Seat): void {
+    this.plugins.input.seat(client.sessionId, seat.index);
+    this.plugins.journal.session({
+      kind: 'seated',
+      seat: seat.index,
+      sessionId: client.sessionId,
+      playerId: seat.playerId,
+    });
+    client.send('welcome', { seat: seat.index, matchId: this.matchId });
+    this.onSeated(client, seat.index);
+  }
+
+  #fillWithBots(): void {
+    if (this.think === undefined) return;
+    let people = 0;
+    let bots = 0;
+    let lastBot: Seat | undefined;
+    for (const seat of this.#seats) {
+      if (seat === undefined || seat.isLeaving) continue;
+      if (!seat.isBot) people++;
+      else {
+        bots++;
+        lastBot = seat;
+      }
+    }
+    const wanted =
+      people === 0 ? 0 : Math.max(0, Math.min(this.services.settings.botsFillTo, this.maxClients) - people);
+    // One a tick is soon enough, and keeps the entry small.
+    if (bots < wanted)
+      this.#take({ isBot: true, name: BOT_NAMES[bots % BOT_NAMES.length]!, playerId: '', sessionId: '' });
+    else if (bots > wanted && lastBot !== undefined) this.#vacate(lastBot);
+  }
+
+  // One tick ---------------------------------------------------------------------------------------------------
+
+  #collect(tick: number): void {
+    if (!this.isClosed(this.world)) this.#fillWithBots();
+    const intents: SeatIntent<Intent>[] = [];
+    this.plugins.input.collect(tick, intents);
+    if (this.think !== undefined) {
+      let hasBots = false;
+      for (const seat of this.#seats) {
+        if (seat === undefined || !seat.isBot || seat.isLeaving) continue;
+        hasBots = true;
+        intents.push({ seat: seat.index, intent: this.think(this.world, seat.index) });
+      }
+      if (hasBots) intents.sort((a, b) => a.seat - b.seat);
+    }
+    this.#entry = { tick, events: this.#events, intents };
+    this.#events = [];
+  }
+
+  #step(): void {
+    this.sim.step(this.world, this.#entry);
+    this.plugins.journal.record(this.#entry, this.world);
+    for (const event of this.#entry.events) {
+      if (event.kind === 'leave' && this.#seats[event.seat]?.isLeaving) this.#seats[event.seat] = undefined;
+    }
+  }
+
+  #project(tick: number): void {
+    this.project(this.world, tick);
+    if (tick % (METADATA_SECONDS * this.services.settings.tickRateHz) === 0) this.#publish();
+    if (this.sim.isOver(this.world)) void this.#end();
+  }
+
+  #patch(tick: number): void {
+    this.plugins.interest.setShedLevel(this.plugins.tick.shedLevel);
+    this.plugins.input.notePatch(tick, this.clock.elapsedTime);
+    this.broadcastPatch();
+  }
+
+  #publish(): void {
+    const stats = this.plugins.tick.snapshot();
+    const metadata: RoomMetadata = {
+      matchId: this.matchId,
+      phase: this.phaseOf(this.world),
+      tick: this.sim.tickOf(this.world),
+      tickP99Ms: Math.round((stats?.p99Ms ?? 0) * 100) / 100,
+      overruns: stats?.overruns ?? 0,
+      bots: this.#seats.reduce((n, seat) => n + (seat?.isBot ? 1 : 0), 0),
+    };
+    const locked = this.isClosed(this.world) || this.#ending !== 'running';
+    this.setMatchmaking(locked ? { metadata, locked } : { metadata }).catch((error: unknown) =>
+      this.services.log.warn({ err: error }, 'room listing not updated'),
+    );
+  }
+
+  // How a match ends -------------------------------------------------------------------------------------------
+
+  async #finish(reason: 'completed' | 'abandoned'): Promise<void> {
+    this.#ending = 'over';
+    await this.plugins.journal.finish(this.world, { reason, standings: this.sim.standings(this.world) });
+  }
+
+  async #end(): Promise<void> {
+    if (this.#ending !== 'running') return;
+    this.plugins.tick.stop();
+    await this.#finish('completed');
+    this.broadcast('match-ended', { standings: this.sim.standings(this.world), replayId: this.matchId });
+    await this.disconnect(CLOSE.MATCH_ENDED);
+  }
+
+  /** A bug in the step ends this room only; its journal stays for inspection. */
+  #fail(error: unknown, phase: string): void {
+    if (this.#ending !== 'running') return;
+    this.#ending = 'failed';
+    this.services.totals.room.faults.add(phase);
+    this.services.log.error({ err: error, phase, matchId: this.matchId, tick: this.#entry.tick }, 'match failed');
+    this.broadcast('notice', { code: 'MATCH_FAILED' });
+    void this.disconnect(CLOSE.MATCH_FAILED);
+  }
+
+  // Answers ----------------------------------------------------------------------------------------------------
+
+  /** Declares a client command: bounded and validated, then answered or refused by code, never thrown. */
+  protected command<S extends z.ZodType>(shape: S, run: (client: Player, input: z.output<S>) => unknown) {
+    return async (client: Player, payload: unknown, ctx?: MessageContext): Promise<unknown> => {
+      try {
+        this.#spend(client);
+        const parsed = shape.safeParse(payload);
+        if (!parsed.success) {
+          throw new GameError('INVALID_INPUT', { at: parsed.error.issues[0]?.path.join('.') ?? '' });
+        }
+        return await run(client, parsed.data);
+      } catch (error) {
+        if (error instanceof GameError) return this.#refuse(client, ctx, error.code, error.detail);
+        this.onUncaughtException(error as Error, 'command');
+        // Rethrown, it would reach the caller as OK.
+        return this.#refuse(client, ctx, 'INTERNAL', {});
+      }
+    };
+  }
+
+  #refuse(client: Player, ctx: MessageContext | undefined, code: RefusalCode, detail: object): unknown {
+    this.services.totals.room.refusals.add(code);
+    if (ctx?.id !== undefined) return ctx.reject({ ...detail, code });
+    client.send('notice', { ...detail, code });
+    return undefined;
+  }
+
+  #spend(client: Player): void {
+    const nowMs = this.clock.elapsedTime;
+    let budget = this.#budgets.get(client.sessionId);
+    if (budget === undefined) {
+      budget = { tokens: COMMAND_BURST, refilledAtMs: nowMs };
+      this.#budgets.set(client.sessionId, budget);
+    }
+    const refill = ((nowMs - budget.refilledAtMs) / 1000) * COMMANDS_PER_SECOND;
+    budget.tokens = Math.min(COMMAND_BURST, budget.tokens + refill);
+    budget.refilledAtMs = nowMs;
+    if (budget.tokens < 1) throw new GameError('RATE_LIMITED');
+    budget.tokens--;
+  }
+}
