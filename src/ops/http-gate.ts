@@ -50,6 +50,8 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
 };
 
+/** How many times the allowed body is read before the connection of a too large one is cut. */
+const LINGER_FACTOR = 16;
 const METHODS_WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** Routes whose body is JSON or nothing. */
 const JSON_PATHS = /^\/(?:matchmake|auth)\//;
@@ -170,7 +172,7 @@ export class HttpGate {
     if (METHODS_WITH_BODY.has(request.method!) && !this.isAllowedOrigin(origin, host)) return 'FOREIGN_ORIGIN';
     const address = addressOf(request);
     if (!isLoopback(address) && rateLimitOf(path)?.take(networkOf(address)) === false) return 'RATE_LIMITED';
-    if (Number(request.headers['content-length'] ?? 0) > limits.httpBodyBytesMax) return 'TOO_LARGE';
+    if (Number(request.headers['content-length'] ?? 0) > limits.httpBodyBytesMax * LINGER_FACTOR) return 'TOO_LARGE';
     return refusalOf(path);
   }
 
@@ -306,23 +308,27 @@ function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer | 
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= bytesMax) chunks.push(chunk);
-      else {
+      // A client that is cut off while it writes may never read why; a little more is read and thrown away.
+      else if (bytes > bytesMax * LINGER_FACTOR) {
         request.pause();
         resolve(undefined);
       }
     });
-    request.on('end', () => resolve(Buffer.concat(chunks)));
+    request.on('end', () => resolve(bytes <= bytesMax ? Buffer.concat(chunks) : undefined));
     request.on('error', reject);
     request.on('close', () => reject(new Error('the client closed the connection')));
   });
 }
 
-/** The JSON object in canonical text (nothing counts as `{}`), without keys that would set a prototype. */
+/**
+ * The JSON object in canonical text (nothing counts as `{}`), without keys that every object has: the framework copies
+ * options key by key (`__proto__` would set a prototype) and calls `options.hasOwnProperty`.
+ */
 function jsonObjectOf(body: Buffer): string | undefined {
   if (body.length === 0) return '{}';
   try {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body), (key, inner) =>
-      key === '__proto__' ? undefined : inner,
+      Object.hasOwn(Object.prototype, key) ? undefined : inner,
     );
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
     return JSON.stringify(value);

@@ -1,0 +1,478 @@
+/**
+ * The HTTP and WebSocket surface of one process: the framework's matchmaking and rooms behind the gate, sign-in,
+ * the client, replays, health, metrics and the operators' panels. Knows no particular room.
+ */
+import { createServer, type Server as NodeServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import {
+  type AuthContext,
+  defineServer,
+  ErrorCode as FrameworkCode,
+  matchMaker,
+  type RegisteredHandler,
+  type Server,
+  ServerError,
+} from '@colyseus/core';
+import { monitor } from '@colyseus/monitor';
+import { WebSocketTransport } from '@colyseus/ws-transport';
+import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import type { Config } from './config.ts';
+import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
+import { LIMITS } from './limits.ts';
+import type { ReplayStore } from './match/replay-store.ts';
+import type { Health } from './ops/health.ts';
+import { addressOf, answerRefusal, HttpGate } from './ops/http-gate.ts';
+import { frameworkLogger, type Logger } from './ops/logger.ts';
+import { METRICS_CONTENT_TYPE, type Metrics } from './ops/metrics.ts';
+import { isBearer, isOwnPage, PanelAccess } from './ops/panel-access.ts';
+import { RateLimit } from './ops/rate-limit.ts';
+import type { Tokens } from './sessions/tokens.ts';
+
+/**
+ * What clients may ask of the matchmaker. `create` is not among them: an anonymous player could fill the process with
+ * empty rooms; nor is `join`, which only fails where `joinOrCreate` would not.
+ */
+const EXPOSED_METHODS = ['joinOrCreate', 'joinById', 'reconnect'] as const;
+
+/** Methods of a room that the monitor's buttons call. Others, such as editing the state, would bypass the journal. */
+const MONITOR_METHODS = new Set(['disconnect', '_forceClientDisconnect', '_sendMessageToClient']);
+
+const MONITOR_COLUMNS: NonNullable<Parameters<typeof monitor>[0]>['columns'] = [
+  'roomId',
+  'name',
+  'clients',
+  'maxClients',
+  'locked',
+  'elapsedTime',
+  { metadata: 'phase' },
+  { metadata: 'tickP99Ms' },
+  { metadata: 'overruns' },
+];
+
+/** The client is self-contained; it talks to where it came from, and to no other site. */
+const CLIENT_POLICY = [
+  "default-src 'self'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data: blob:",
+  "connect-src 'self' ws: wss:",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "object-src 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** The panels style inline and take their icons from Google. */
+const PANEL_POLICY = [
+  "default-src 'self'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline' https://fonts.googleapis.com",
+  "font-src 'self' https://fonts.gstatic.com",
+  "img-src 'self' data:",
+  "connect-src 'self' ws: wss:",
+  "base-uri 'none'",
+  "object-src 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+type JoinOptions = NonNullable<Parameters<typeof matchMaker.joinOrCreate>[1]>;
+
+export interface HttpServerOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  readonly tokens: Pick<Tokens, 'issueAnonymous' | 'verify'>;
+  readonly replays: Pick<ReplayStore, 'list' | 'open'>;
+  readonly rooms: Record<string, RegisteredHandler>;
+  /** Of the monitor's password, see `hashPassword`. */
+  readonly monitorPasswordHash: string;
+  /** Folder of the built client. */
+  readonly clientDir: string;
+}
+
+/** One listening surface. The framework's matchmaker is one per process, so there is one of these at a time. */
+export class HttpServer {
+  readonly #options: HttpServerOptions;
+  readonly #http: NodeServer;
+  readonly #transport: ClosableTransport;
+  readonly #gate: HttpGate;
+  readonly #framework: Server;
+  #restoreMatchmaker: () => void = () => {};
+  #closing: Promise<void> | undefined;
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+    const { config, health, metrics, log } = options;
+    this.#http = createServer({
+      maxHeaderSize: LIMITS.httpHeadersBytesMax,
+      headersTimeout: LIMITS.httpHeadersMs,
+      requestTimeout: LIMITS.httpRequestMs,
+      connectionsCheckingInterval: LIMITS.httpTimeoutCheckMs,
+      keepAliveTimeout: LIMITS.httpKeepAliveMs,
+      noDelay: true,
+    });
+    this.#http.maxConnections = LIMITS.socketsMax;
+    const joins = rateLimit(LIMITS.joinBurst, LIMITS.joinsPerSecond);
+    const signIns = rateLimit(LIMITS.signInBurst, LIMITS.signInsPerSecond);
+    const queries = rateLimit(LIMITS.queryBurst, LIMITS.queriesPerSecond);
+    this.#gate = new HttpGate({
+      limits: LIMITS,
+      publicOrigins: config.http.publicOrigins,
+      allowsLoopbackOrigins: !config.isProduction,
+      proxyHops: config.http.proxyHops,
+      rateLimitOf: (path) => {
+        if (path.startsWith('/matchmake/')) return joins;
+        if (path.startsWith('/auth/')) return signIns;
+        return /^\/(?:api|metrics|monitor|playground)(?:\/|$)/.test(path) ? queries : undefined;
+      },
+      refusalOf: (path) => (path.startsWith('/matchmake/') && !health.isReady ? 'DRAINING' : undefined),
+      onRefusal: (surface, code) => metrics.countRefusal(surface, code),
+      onShedSocket: (reason) => metrics.countShedSocket(reason),
+    });
+    this.#gate.watch(this.#http);
+    this.#transport = new ClosableTransport({
+      server: this.#http,
+      maxPayload: LIMITS.socketFrameBytesMax,
+      pingInterval: LIMITS.socketPingMs,
+      pingMaxRetries: LIMITS.socketPingsMissedMax,
+    });
+    this.#framework = defineServer({
+      rooms: options.rooms,
+      transport: this.#transport,
+      greet: false,
+      // Signals are the process's business (main.ts); a server in a test has none.
+      gracefullyShutdown: false,
+      logger: frameworkLogger(log),
+      express: (app) => this.#route(app as Express),
+    });
+  }
+
+  /**
+   * Listens; the phase becomes `ready`.
+   * @throws GameError PORT_IN_USE; CONFIG_INVALID if the address or port cannot be had at all
+   */
+  async listen(): Promise<void> {
+    const { host, port } = this.#options.config.http;
+    this.#restoreMatchmaker = this.#configureMatchmaker();
+    // The framework's listen() neither resolves nor rejects when the port is taken.
+    const failed = new Promise<never>((_, reject) => {
+      this.#http.once('error', (cause: NodeJS.ErrnoException) => reject(listenRefusal(cause, host, port)));
+    });
+    try {
+      await Promise.race([this.#framework.listen(port, host), failed]);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    this.#gate.enclose(this.#http);
+    this.#options.health.advance('ready');
+  }
+
+  /** The port that was taken; 0 before {@link listen}. */
+  get port(): number {
+    return (this.#http.address() as AddressInfo | null)?.port ?? 0;
+  }
+
+  /** Where a browser on this machine finds it. */
+  get url(): string {
+    const { host } = this.#options.config.http;
+    const name = host === '127.0.0.1' || host === '0.0.0.0' || host === '::' || host === '::1' ? 'localhost' : host;
+    return `http://${name.includes(':') ? `[${name}]` : name}:${this.port}/`;
+  }
+
+  /**
+   * Drains: takes no new players, lets every room shut down, then closes every connection. Idempotent.
+   * @param withinMs after this the remaining rooms and connections are cut off
+   */
+  async close(withinMs = this.#options.config.drainSeconds * 1000): Promise<void> {
+    this.#closing ??= this.#drain(withinMs);
+    return this.#closing;
+  }
+
+  async #drain(withinMs: number): Promise<void> {
+    this.#options.health.advance('draining');
+    const deadline = Promise.withResolvers<'late'>();
+    const timer = setTimeout(() => deadline.resolve('late'), withinMs);
+    const outcome = await Promise.race([this.#framework.gracefullyShutdown(false), deadline.promise]);
+    clearTimeout(timer);
+    if (outcome === 'late') this.#options.log.warn({ withinMs }, 'drain took too long; what is left is cut off');
+    this.#transport.terminateAll();
+    this.#http.closeAllConnections();
+    if (this.#http.listening) await new Promise<void>((resolve) => this.#http.close(() => resolve()));
+    this.#restoreMatchmaker();
+  }
+
+  /** The matchmaker's controller is the process's: what is changed is put back at the end. */
+  #configureMatchmaker(): () => void {
+    const { controller } = matchMaker;
+    const { exposedMethods, getCorsHeaders, DEFAULT_CORS_HEADERS, invokeMethod } = controller;
+    controller.exposedMethods = [...EXPOSED_METHODS];
+    controller.DEFAULT_CORS_HEADERS = {} as typeof DEFAULT_CORS_HEADERS;
+    controller.getCorsHeaders = (headers: Headers) => this.#corsHeaders(headers);
+    controller.invokeMethod = (method, roomName, options, context) => this.#join(method, roomName, options, context);
+    return () => Object.assign(controller, { exposedMethods, getCorsHeaders, DEFAULT_CORS_HEADERS, invokeMethod });
+  }
+
+  /** In place of the framework's own, which tells clients the text of any bug and loses what kind of error it was. */
+  async #join(method: string, roomName: string, options?: JoinOptions, context?: AuthContext) {
+    const { health, log, metrics } = this.#options;
+    try {
+      const exposed = EXPOSED_METHODS.find((name) => name === method);
+      if (exposed === undefined) throw new ServerError(FrameworkCode.MATCHMAKE_NO_HANDLER, 'no such method');
+      if (exposed === 'reconnect' && typeof options?.['reconnectionToken'] !== 'string') {
+        throw new GameError('INVALID_INPUT', { key: 'reconnectionToken' });
+      }
+      const reservation = await matchMaker[exposed](roomName, options, context);
+      metrics.countJoin(exposed);
+      return reservation;
+    } catch (error) {
+      const { code, status, message } = joinRefusal(error, !health.isReady);
+      metrics.countRefusal('join', code);
+      if (code === 'INTERNAL') log.error({ err: error }, 'join failed');
+      throw new ServerError(status, message);
+    }
+  }
+
+  #corsHeaders(headers: Headers): Record<string, string> {
+    const origin = headers.get('origin') ?? undefined;
+    const vary = { Vary: 'Origin' };
+    if (origin === undefined || !this.#gate.isAllowedOrigin(origin, headers.get('host') ?? undefined)) return vary;
+    return {
+      ...vary,
+      'Access-Control-Allow-Origin': origin,
+      'Access-Control-Allow-Credentials': 'true',
+      'Access-Control-Allow-Headers': 'Content-Type, Accept, Authorization',
+      'Access-Control-Allow-Methods': 'GET, HEAD, POST',
+      'Access-Control-Max-Age': '600',
+    };
+  }
+
+  #route(app: Express): void {
+    app.disable('x-powered-by');
+    // Flat values only: `?a[b]=c` stays the key `a[b]`, which nobody asks for.
+    app.set('query parser', 'simple');
+    this.#routeHealth(app);
+    this.#routeMetrics(app);
+    this.#routeSignIn(app);
+    this.#routeReplays(app);
+    this.#routeMonitor(app);
+    if (!this.#options.config.isProduction) this.#routePlayground(app);
+    this.#routeClient(app);
+    app.use((request, response) => this.#gate.refuse(request, response, 'NOT_FOUND'));
+    const onError: ErrorRequestHandler = (error: unknown, request, response, _next) => {
+      const refusal = error instanceof GameError ? error : this.#bug(error, request);
+      this.#options.metrics.countRefusal('http', refusal.code);
+      // Half an answer cannot become another one.
+      if (response.headersSent) response.destroy();
+      else answerRefusal(request, response, refusal);
+    };
+    app.use(onError);
+  }
+
+  #bug(error: unknown, request: Request): GameError {
+    // Errors of Express's own (a malformed percent sign in a path) carry a status of the client's fault.
+    const status = (error as { status?: unknown } | null)?.status;
+    if (typeof status === 'number' && status >= 400 && status < 500) {
+      return new GameError(status === 404 ? 'NOT_FOUND' : 'INVALID_INPUT');
+    }
+    this.#options.log.error({ err: error, method: request.method, path: request.path }, 'request failed');
+    return new GameError('INTERNAL');
+  }
+
+  #routeHealth(app: Express): void {
+    const { health } = this.#options;
+    app.get('/healthz', (_request, response) => {
+      response.set('Cache-Control', 'no-store').json({ status: 'alive' });
+    });
+    app.get('/readyz', (_request, response) => {
+      response
+        .status(health.isReady ? 200 : 503)
+        .set('Cache-Control', 'no-store')
+        .json({ status: health.phase });
+    });
+  }
+
+  #routeMetrics(app: Express): void {
+    const { config, metrics } = this.#options;
+    app.get('/metrics', async (request, response) => {
+      const { token } = config.metrics;
+      if (token !== undefined && !isBearer(request.headers, token)) {
+        throw new GameError(request.headers.authorization === undefined ? 'AUTH_MISSING' : 'AUTH_SIGNATURE');
+      }
+      const text = await metrics.text();
+      response.set({ 'Content-Type': METRICS_CONTENT_TYPE, 'Cache-Control': 'no-store' }).send(text);
+    });
+  }
+
+  /** Routes and shapes that the SDK's `client.auth` expects. */
+  #routeSignIn(app: Express): void {
+    const { tokens, metrics } = this.#options;
+    app.post('/auth/anonymous', async (_request, response) => {
+      const { token, identity, expiresAtSeconds } = await tokens.issueAnonymous();
+      metrics.countSignIn();
+      response.set('Cache-Control', 'no-store').json({ user: identity, token, expiresAtSeconds });
+    });
+    app.get('/auth/userdata', async (request, response) => {
+      const bearer = /^Bearer (.*)$/i.exec(request.headers.authorization ?? '')?.[1];
+      response.set('Cache-Control', 'no-store').json({ user: await tokens.verify(bearer) });
+    });
+  }
+
+  #routeReplays(app: Express): void {
+    const { replays } = this.#options;
+    app.get('/api/replays', async (request, response) => {
+      const list = await replays.list(listLimit(request.query['limit']));
+      response.set('Cache-Control', 'no-store').json({
+        replays: list.map(({ id, bytes, header }) => ({ id, bytes, ...header })),
+      });
+    });
+    app.get('/api/replays/:id', async (request, response) => {
+      const { bytes, stream } = await replays.open(request.params['id']);
+      response.set({
+        'Content-Type': 'application/octet-stream',
+        'Content-Length': String(bytes),
+        // Of one match there is one replay for ever.
+        'Cache-Control': 'public, max-age=86400',
+      });
+      await streamTo(response, stream);
+    });
+  }
+
+  #routeMonitor(app: Express): void {
+    const access = new PanelAccess({
+      passwordHash: this.#options.monitorPasswordHash,
+      wrongPasswords: rateLimit(LIMITS.wrongPasswordBurst, LIMITS.wrongPasswordsPerSecond),
+    });
+    app.use(
+      '/monitor',
+      (request, response, next) => {
+        const code = access.refusalOf(request.headers, addressOf(request));
+        if (code === undefined) {
+          response.set({ 'Content-Security-Policy': PANEL_POLICY, 'Cache-Control': 'no-store' });
+          next();
+          return;
+        }
+        if (ERRORS[code].status === 401) response.set('WWW-Authenticate', 'Basic realm="Hypogeum", charset="UTF-8"');
+        this.#gate.refuse(request, response, code);
+      },
+      (request, response, next) => {
+        const isRefused = request.path === '/api/room/call' && !MONITOR_METHODS.has(String(request.query['method']));
+        if (isRefused) this.#gate.refuse(request, response, 'UNKNOWN_COMMAND');
+        else next();
+      },
+      monitor({ columns: MONITOR_COLUMNS ?? [] }),
+    );
+  }
+
+  /** Development only: it shows internals and has no login. */
+  #routePlayground(app: Express): void {
+    app.use(
+      '/playground',
+      (request, response, next) => {
+        if (!isOwnPage(request.headers)) {
+          this.#gate.refuse(request, response, 'FOREIGN_ORIGIN');
+          return;
+        }
+        response.set('Content-Security-Policy', PANEL_POLICY);
+        next();
+      },
+      async (request, response, next) => {
+        // Loaded when somebody looks: it brings an authentication library that patches every room class's default.
+        const { playground } = await import('@colyseus/playground');
+        playground()(request, response, next);
+      },
+    );
+  }
+
+  #routeClient(app: Express): void {
+    const files = express.static(this.#options.clientDir, {
+      redirect: false,
+      setHeaders(response, path) {
+        const isHashed = /[/\\]assets[/\\]/.test(path);
+        response.setHeader('Cache-Control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache');
+        response.setHeader('Content-Security-Policy', CLIENT_POLICY);
+      },
+    });
+    app.use(files);
+  }
+}
+
+/** The transport with an end: the framework's waits for clients that never go. */
+class ClosableTransport extends WebSocketTransport {
+  terminateAll(): void {
+    for (const client of this.wss.clients) client.terminate();
+  }
+}
+
+function rateLimit(burst: number, perSecond: number): RateLimit {
+  return new RateLimit({ burst, perSecond, addressesMax: LIMITS.rateAddressesMax });
+}
+
+function listLimit(text: unknown): number {
+  if (text === undefined) return LIMITS.replaysListedMax;
+  const limit = typeof text === 'string' && /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > LIMITS.replaysListedMax) {
+    throw new GameError('INVALID_INPUT', { query: 'limit', wanted: `1 to ${LIMITS.replaysListedMax}` });
+  }
+  return limit;
+}
+
+async function streamTo(response: Response, stream: NodeJS.ReadableStream): Promise<void> {
+  try {
+    await pipeline(stream, response);
+  } catch (error) {
+    // A client that goes away in the middle is none of our faults.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  }
+}
+
+function listenRefusal(cause: NodeJS.ErrnoException, host: string, port: number): GameError {
+  if (cause.code === 'EADDRINUSE') return new GameError('PORT_IN_USE', { host, port }, cause);
+  return new GameError('CONFIG_INVALID', { faults: [`cannot listen on ${host}:${port}: ${cause.code}`] }, cause);
+}
+
+/**
+ * What a failed join is answered with: the framework's status (525 for identity, 526 for our other refusals, its own
+ * for its own) and a message that begins with our code. The framework would put a code that is no number where it
+ * wants a status, and answer 200.
+ */
+function joinRefusal(
+  error: unknown,
+  isDraining: boolean,
+): { readonly code: ErrorCode | 'FRAMEWORK'; readonly status: number; readonly message: string } {
+  const refusal = refusalIn(error);
+  if (refusal !== undefined) {
+    const isIdentity = refusal.code.startsWith('AUTH_');
+    return { ...refusal, status: isIdentity ? FrameworkCode.AUTH_FAILED : FrameworkCode.APPLICATION_ERROR };
+  }
+  const { code, message = '' } = (error ?? {}) as { code?: unknown; message?: string };
+  // 523 is the framework's word for anything that was thrown, bugs included.
+  if (error instanceof ServerError && FRAMEWORK_REFUSALS.has(code as number)) {
+    return { code: 'FRAMEWORK', status: code as number, message };
+  }
+  const ours = isDraining ? 'DRAINING' : message.endsWith('is already full.') ? 'MATCH_FULL' : 'INTERNAL';
+  const status = ours === 'INTERNAL' ? FrameworkCode.MATCHMAKE_UNHANDLED : FrameworkCode.APPLICATION_ERROR;
+  return { code: ours, status, message: new GameError(ours).message };
+}
+
+const FRAMEWORK_REFUSALS: ReadonlySet<number> = new Set([
+  FrameworkCode.MATCHMAKE_NO_HANDLER,
+  FrameworkCode.MATCHMAKE_INVALID_CRITERIA,
+  FrameworkCode.MATCHMAKE_INVALID_ROOM_ID,
+  FrameworkCode.MATCHMAKE_EXPIRED,
+  FrameworkCode.AUTH_FAILED,
+]);
+
+/** The refusal of ours that an error is, or carries in its code or message after passing through the framework. */
+function refusalIn(error: unknown): { readonly code: ErrorCode; readonly message: string } | undefined {
+  if (error instanceof GameError) return { code: error.code, message: error.message };
+  if (!(error instanceof Error)) return undefined;
+  const { message } = error;
+  const named = [(error as { code?: unknown }).code, message.split(':', 1)[0]].find(
+    (name): name is ErrorCode => typeof name === 'string' && Object.hasOwn(ERRORS, name),
+  );
+  if (named === undefined) return undefined;
+  return { code: named, message: message.startsWith(`${named}:`) ? message : new GameError(named).message };
+}
