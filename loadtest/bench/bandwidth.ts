@@ -23,8 +23,8 @@ const VARIANTS: readonly Variant[] = [
 
 /** Size of room that the goals are about. */
 const GOAL_PLAYERS = 100;
-/** From the farthest spawn to the middle of the map takes under 8 s on foot. */
-const GATHER_SECONDS = 12;
+/** In which everybody has walked from the farthest spawn to the middle of the map; test/loadtest/gather.test.ts. */
+const GATHER_TICKS = 360;
 
 export default defineBench({
   name: 'bandwidth',
@@ -58,7 +58,11 @@ export default defineBench({
               seconds: options.seconds,
               joinsPerSecond: options['joins-per-second'],
               progress: (text) => progress(`${players} players, ${variant.label}: ${text}`),
-              ...(isQuick ? { settleSeconds: 0.2 } : isGathering ? { settleSeconds: GATHER_SECONDS } : {}),
+              ...(isQuick
+                ? { settleSeconds: 0.2 }
+                : isGathering
+                  ? { settleSeconds: 2 + GATHER_TICKS / options['tick-rate'] }
+                  : {}),
             }),
           );
         }

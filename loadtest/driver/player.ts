@@ -1,4 +1,5 @@
 /** What a worker process asks of one simulated player, however it talks to the server. */
+import type { Gatherer } from './gather.ts';
 import type { TrackStep } from './input-track.ts';
 import type { Tally } from './tally.ts';
 
@@ -36,6 +37,8 @@ export interface PlayerOptions {
   /** Joins exactly this room; creates one if it is `create`; otherwise whatever has room. */
   readonly roomId?: string;
   readonly track: Track;
+  /** Leads the player to the crowd; without it the track is followed. SDK players in the arena only. */
+  readonly gatherer?: Gatherer;
   readonly tally: Tally;
 }
 

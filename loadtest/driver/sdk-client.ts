@@ -1,5 +1,6 @@
 /** A player over the real SDK: it decodes every patch, as a browser would. */
 import type { Room } from '@colyseus/sdk';
+import type { TrackStep } from './input-track.ts';
 import { addressHeaders, type Player, type PlayerOptions } from './player.ts';
 import { AckMeter, frameBytes } from './tally.ts';
 
@@ -13,6 +14,11 @@ const ROOM_STATE_PATCH = 15;
 const ROOM_DATA_BYTES = 17;
 const TIMED = 0x80;
 const CODE_MASK = 0x1f;
+
+/** The part of the arena's state that finding the way needs; positions in 1/64 m. */
+interface PlacedState {
+  readonly avatars?: { get(seat: string): { readonly x: number; readonly y: number } | undefined };
+}
 
 interface MessageSource {
   addEventListener(type: 'message', listener: (event: { data: ArrayBuffer }) => void): void;
@@ -42,6 +48,7 @@ class SdkPlayer implements Player {
   readonly #acks: AckMeter;
   readonly #input: { data: Record<string, number>; send(): number } | undefined;
   #step = 0;
+  #seat = '';
   #isOpen = true;
 
   constructor(room: Room, options: PlayerOptions) {
@@ -51,6 +58,9 @@ class SdkPlayer implements Player {
     this.roomId = room.roomId;
     room.reconnection.enabled = false;
     room.onMessage('*', () => {});
+    room.onMessage('welcome', ({ seat }: { seat: number }) => {
+      this.#seat = String(seat);
+    });
     room.onLeave(() => {
       if (this.#isOpen) options.tally.dropped++;
       this.#isOpen = false;
@@ -69,8 +79,7 @@ class SdkPlayer implements Player {
   }
 
   sendInput(nowMs: number): void {
-    const step = this.#options.track.steps[this.#step]!;
-    this.#step = (this.#step + 1) % this.#options.track.steps.length;
+    const step = this.#nextStep();
     if (this.#input === undefined) {
       this.#room.send('input', step);
     } else {
@@ -82,6 +91,14 @@ class SdkPlayer implements Player {
       if (this.#input.send() === 0) return;
     }
     this.#acks.sent(nowMs);
+  }
+
+  #nextStep(): TrackStep {
+    const { track, gatherer } = this.#options;
+    const step = track.steps[this.#step]!;
+    this.#step = (this.#step + 1) % track.steps.length;
+    const self = gatherer && (this.#room.state as PlacedState).avatars?.get(this.#seat);
+    return self === undefined ? step : gatherer!.steer(self.x, self.y, step);
   }
 
   leave(): void {

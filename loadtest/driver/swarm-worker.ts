@@ -1,4 +1,5 @@
 /** One process of players. Told what to do by {@link Swarm} over the IPC channel; ends with it. */
+import { Gatherer } from './gather.ts';
 import { InputClock } from './input-clock.ts';
 import { encodeTrack, encodeTrackAsMessages, wander } from './input-track.ts';
 import type { Destination, Player, PlayerOptions, Track } from './player.ts';
@@ -49,6 +50,7 @@ const clock = new InputClock((inputs) => {
 let setup: WorkerSetup;
 let tracks: Track[] = [];
 let rateHz = 0;
+let gatherer: Gatherer | undefined;
 let joinPlayer: (options: PlayerOptions) => Promise<Player>;
 
 function answer(message: WorkerAnswer): void {
@@ -62,6 +64,7 @@ async function prepare(given: WorkerSetup): Promise<void> {
     const steps = wander(setup.seed + i, TRACK_STEPS);
     return { steps, bodies: setup.mode === 'light' ? encodeSteps(steps) : [] };
   });
+  if (setup.behaviour === 'gather') gatherer = new Gatherer();
   // Imported here, so that light workers do not carry the SDK.
   joinPlayer =
     setup.mode === 'sdk' ? (await import('./sdk-client.ts')).joinSdk : (await import('./light-client.ts')).joinLight;
@@ -76,6 +79,7 @@ async function join(id: number, roomId: string | undefined): Promise<void> {
     track: tracks[id % TRACKS]!,
     tally,
     ...(roomId === undefined ? {} : { roomId }),
+    ...(gatherer === undefined ? {} : { gatherer }),
   };
   for (let attempt = 1; ; attempt++) {
     try {

@@ -145,6 +145,8 @@ export class PlainRoom extends Room<{ state: PlainState }> {
     const entry: Entry<ArenaIntent> = { tick: this.#world.tick, events: this.#events, intents };
     this.#events = [];
     stepWorld(this.#world, entry);
+    for (const kill of this.#world.events.kills) this.broadcast('kill', kill);
+    for (const { x, y } of this.#world.events.explosions) this.broadcast('explosion', { x, y });
     this.#show();
     if (isJson && this.#ticks++ % Math.round(tickRateHz / patchRateHz) === 0) {
       this.broadcastBytes('state', Buffer.from(JSON.stringify(this.state)), {});
