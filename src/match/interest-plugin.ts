@@ -138,8 +138,10 @@ class Observer {
   place: Int32Array;
   visible: Int32Array;
   visibleCount = 0;
-  /** Last patch after which the view was right; -1 to look at everything again. */
+  /** Last patch or full state after which the client had what it should. */
   patch = -1;
+  /** Its point of view changed otherwise than by crossing a border: everything must be looked at again. */
+  isLost = false;
   creditBytes: number;
   creditedAtMs = -1;
   /** When the socket clogged, or -1. */
@@ -310,7 +312,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     if (slot === undefined) throw new Error('observe: the entity is not tracked');
     const observer = this.#observerOf(client);
     observer.followed = slot;
-    observer.patch = -1;
+    observer.isLost = true;
   }
 
   /** The client looks from a free point, world units. */
@@ -321,7 +323,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     observer.x = x;
     observer.y = y;
     const cell = this.#grid.cellAfterMove(x, y, before);
-    if (cell !== observer.cell) observer.patch = -1;
+    if (cell !== observer.cell) observer.isLost = true;
     observer.cell = cell;
   }
 
@@ -377,8 +379,9 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       if (observer?.client !== client) continue;
       const hasMissed = observer.patch !== this.#patch - 1;
       observer.patch = this.#patch;
-      const hasMoved = this.#relocate(observer);
-      if (hasMissed || hasMoved) {
+      this.#relocate(observer);
+      if (hasMissed || observer.isLost) {
+        observer.isLost = false;
         for (let slot = 0; slot < this.#top; slot++) this.#refresh(observer, slot);
       } else {
         for (const slot of this.#crossed) this.#refresh(observer, slot);
@@ -478,6 +481,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     this.#dropLeaving();
     this.#relocate(observer);
     for (let slot = 0; slot < this.#top; slot++) this.#refresh(observer, slot);
+    observer.isLost = false;
     observer.patch = this.#patch;
   }
 
@@ -486,7 +490,15 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     const observer = this.#observers.get(client.sessionId);
     if (observer === undefined) return;
     forgetViewChanges(observer.view);
-    for (let i = 0; i < observer.visibleCount; i++) observer.owed[observer.visible[i]!] = 0;
+    for (let i = 0; i < observer.visibleCount; i++) {
+      const slot = observer.visible[i]!;
+      const layout = this.#layoutAt[slot]!;
+      const mask = observer.ring[slot] === OWN_RING ? layout.allMask : layout.publicMask;
+      // It was told values that the last patch did not know; should they change back before the next one looks,
+      // nobody else would notice.
+      observer.owed[slot] = this.#unnoticed(slot, this.#entities[slot]!, layout) & mask;
+      observer.owedSince[slot] = this.#patch;
+    }
   }
 
   // Membership.
@@ -503,15 +515,15 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     return observer;
   }
 
-  /** Moves the observer along with what it follows. @returns whether its cell is another one now */
-  #relocate(observer: Observer): boolean {
-    if (observer.followed < 0) return false;
+  /** Moves the observer along with what it follows. */
+  #relocate(observer: Observer): void {
+    if (observer.followed < 0) return;
     const cell = this.#cells[observer.followed]!;
     observer.x = this.#xs[observer.followed]!;
     observer.y = this.#ys[observer.followed]!;
-    if (cell === observer.cell || cell < 0) return false;
+    if (cell === observer.cell || cell < 0) return;
     observer.cell = cell;
-    return true;
+    observer.isLost = true;
   }
 
   /** Puts one entity where it belongs in the observer's view. */
@@ -564,7 +576,11 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     for (const slot of this.#leaving) {
       const entity = this.#entities[slot]!;
       for (const observer of this.#observers.values()) {
-        if (observer.followed === slot) observer.followed = -1;
+        if (observer.followed === slot) {
+          // It goes on looking from where that was last.
+          this.#relocate(observer);
+          observer.followed = -1;
+        }
         const ring = observer.ring[slot]!;
         if (ring === NO_RING) continue;
         if (ring === OWN_RING) observer.view.remove(entity, this.#options.ownerTag);
@@ -648,23 +664,13 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       this.hotBytes = new Uint8Array(boundBytes * 2);
     }
 
-    const shadow = this.#shadow;
     let at = 0;
     for (let slot = 0; slot < this.#top; slot++) {
       const entity = this.#entities[slot];
       if (entity === undefined) continue;
       const layout = this.#layoutAt[slot]!;
-      const values = valuesOf(entity);
-      const base = slot * SHADOW_STRIDE;
-      const { index, count } = layout;
-      let mask = 0;
-      for (let i = 0; i < count; i++) {
-        const value = (values[index[i]!] as number) | 0;
-        if (value !== shadow[base + i]) {
-          shadow[base + i] = value;
-          mask |= 1 << i;
-        }
-      }
+      let mask = this.#unnoticed(slot, entity, layout);
+      if (mask !== 0) this.#notice(slot, entity, layout);
       if (this.#isNew[slot] === 1) {
         this.#isNew[slot] = 0;
         mask = layout.allMask;
@@ -679,6 +685,24 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       this.#segmentBytes[slot] = end - at;
       at = end;
     }
+  }
+
+  /** Hot fields whose value is another one than at the last patch. */
+  #unnoticed(slot: number, entity: Schema, { index, count }: HotLayout): number {
+    const values = valuesOf(entity);
+    const shadow = this.#shadow;
+    const base = slot * SHADOW_STRIDE;
+    let mask = 0;
+    for (let i = 0; i < count; i++) {
+      if (((values[index[i]!] as number) | 0) !== shadow[base + i]) mask |= 1 << i;
+    }
+    return mask;
+  }
+
+  #notice(slot: number, entity: Schema, { index, count }: HotLayout): void {
+    const values = valuesOf(entity);
+    const base = slot * SHADOW_STRIDE;
+    for (let i = 0; i < count; i++) this.#shadow[base + i] = (values[index[i]!] as number) | 0;
   }
 
   /** Writes the masked fields of an entity as they are now. @returns the end */
