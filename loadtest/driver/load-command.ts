@@ -74,7 +74,7 @@ const OPTIONS = {
     default: 0,
     min: 0,
     max: 1000,
-    help: 'players a room, by `create` and `joinById`; 0 leaves rooms to the server',
+    help: 'players a room, where the server exposes `create`; 0 leaves rooms to the server',
   },
   rooms: { type: 'number', default: 0, min: 0, max: 10_000, help: 'spread the players over so many rooms; 0 as above' },
   mode: {

@@ -50,6 +50,8 @@ export interface RampOptions {
 type Report = Extract<WorkerAnswer, { kind: 'report' }>;
 type Joined = Extract<WorkerAnswer, { kind: 'joined' }>;
 
+/** Answer to those whose room could not be created: another room is not what was asked for. */
+const NO_ROOM: Joined = { kind: 'joined', id: -1, roomId: '', error: 'its room was not created' };
 /** Joins of one worker that may be under way at once: more only queue in the server. */
 const JOINS_UNDER_WAY = 16;
 
@@ -116,7 +118,7 @@ export class Swarm {
       const isFirst = room >= 0 && !roomIds.has(room);
       const joining = (async () => {
         const roomId = room < 0 ? undefined : isFirst ? 'create' : await roomIds.get(room);
-        const answer = await this.#join(roomId === '' ? undefined : roomId);
+        const answer = roomId === '' ? NO_ROOM : await this.#join(roomId);
         if (answer.error === undefined) {
           this.#joined++;
           this.#rooms.add(answer.roomId);
