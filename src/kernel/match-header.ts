@@ -25,14 +25,14 @@ export interface MatchHeader {
   readonly tickRateHz: number;
   readonly setup: MatchSetup;
   /** Wall clock at creation, ms since 1970; for people, no rule reads it. */
-  readonly startedAtMs: number;
+  readonly createdAtMs: number;
   /** Build that played it, or empty. */
   readonly buildId: string;
 }
 
-/** `over`: the rules ended it. `abandoned`: everybody left. `shutdown`: the process was drained. */
-export type EndReason = 'over' | 'abandoned' | 'shutdown';
-const END_REASONS: readonly string[] = ['over', 'abandoned', 'shutdown'] satisfies EndReason[];
+/** `completed`: the rules ended it. `abandoned`: everybody left. `shutdown`: the process was drained. */
+export type EndReason = 'completed' | 'abandoned' | 'shutdown';
+const END_REASONS: readonly string[] = ['completed', 'abandoned', 'shutdown'] satisfies EndReason[];
 
 /** How a match ended. A match without a result was cut short by a fault. */
 export interface MatchResult {
@@ -53,7 +53,7 @@ export function parseMatchHeader(value: unknown): MatchHeader {
     simVersion: integer(from, 'simVersion', 0, 0xffffffff),
     tickRateHz: integer(from, 'tickRateHz', 1, 240),
     setup: parseSetup(from['setup']),
-    startedAtMs: integer(from, 'startedAtMs', 0, Number.MAX_SAFE_INTEGER),
+    createdAtMs: integer(from, 'createdAtMs', 0, Number.MAX_SAFE_INTEGER),
     buildId: text(from, 'buildId'),
   };
 }

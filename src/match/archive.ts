@@ -1,0 +1,130 @@
+/** From journal to replay file: what becomes of a match once it has ended. */
+import { createHmac } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ByteReader, ByteWriter } from '../kernel/bytes.ts';
+import { readEntryHead, writeEntryHead } from '../kernel/entry-codec.ts';
+import { GameError } from '../kernel/errors.ts';
+import { type Hash64, hashText } from '../kernel/hash.ts';
+import { HASH_EVERY_TICKS, type Replay, type ReplayPlayer } from '../kernel/replay-file.ts';
+import type { MatchJournal, RecordedMatch } from './journal.ts';
+import type { ReplayStore } from './replay-store.ts';
+
+/** Replaces a player id by its pseudonym: always the same one, from which the id cannot be told. */
+export type Pseudonym = (playerId: string) => string;
+
+/** Entries handled before other work of the process gets its turn. */
+const ENTRIES_PER_TURN = 500;
+const PSEUDONYM_CHARS = 16;
+
+/** Pseudonyms that cannot be recomputed without the key; bots stay without an id. */
+export function keyedPseudonym(key: Uint8Array): Pseudonym {
+  return (playerId) =>
+    playerId === '' ? '' : createHmac('sha256', key).update(playerId).digest('base64url').slice(0, PSEUDONYM_CHARS);
+}
+
+/**
+ * A recorded match as a replay: entries, every 30th hash, players and result; without snapshots and sessions, and
+ * with pseudonyms for player ids, as replays are public. Needs no simulation, so a match of any version can be kept.
+ * @throws GameError JOURNAL_CORRUPT if an entry cannot be read
+ */
+export async function replayOf(recorded: RecordedMatch, pseudonym: Pseudonym): Promise<Replay> {
+  const { header, end } = recorded;
+  const players: { -readonly [Key in keyof ReplayPlayer]: ReplayPlayer[Key] }[] = [];
+  const seated = new Map<number, (typeof players)[number]>();
+  const entries: Uint8Array[] = [];
+  const hashes: Hash64[] = [];
+  const rewritten = new ByteWriter();
+  for (const { tick, bytes, hash } of recorded.entries) {
+    if (tick % ENTRIES_PER_TURN === ENTRIES_PER_TURN - 1) await nextTurn();
+    if ((tick + 1) % HASH_EVERY_TICKS === 0) hashes.push(hash);
+    try {
+      const from = new ByteReader(bytes);
+      const { events } = readEntryHead(from);
+      if (events.length === 0) {
+        entries.push(bytes);
+        continue;
+      }
+      const published = events.map((event) =>
+        event.kind === 'join' ? { ...event, playerId: pseudonym(event.playerId) } : event,
+      );
+      writeEntryHead(rewritten.clear(), { tick, events: published });
+      entries.push(rewritten.raw(from.raw(from.remaining)).bytes());
+      for (const event of published) {
+        const former = seated.get(event.seat);
+        if (former !== undefined) former.leftTick = tick;
+        seated.delete(event.seat);
+        if (event.kind === 'leave') continue;
+        const { seat, name, playerId, isBot } = event;
+        const player = { seat, name, playerId, isBot, joinedTick: tick };
+        players.push(player);
+        seated.set(seat, player);
+      }
+    } catch (error) {
+      throw new GameError(
+        'JOURNAL_CORRUPT',
+        { matchId: header.matchId, tick, reason: (error as Error).message },
+        error,
+      );
+    }
+  }
+  const last = recorded.entries.at(-1);
+  return {
+    header: {
+      ...header,
+      players,
+      ...(end === undefined
+        ? {}
+        : {
+            result: {
+              reason: end.result.reason,
+              standings: end.result.standings.map((row) => ({ ...row, playerId: pseudonym(row.playerId) })),
+            },
+          }),
+      ticks: entries.length,
+      finalHash: last === undefined ? '' : hashText(last.hash),
+      hashEveryTicks: HASH_EVERY_TICKS,
+    },
+    entries,
+    hashes,
+  };
+}
+
+/**
+ * Makes an ended match a replay and only then forgets its journal. A match without an end is left alone: it was cut
+ * short by a fault and is evidence.
+ * @returns whether there is a replay now
+ * @throws GameError JOURNAL_CORRUPT, JOURNAL_UNAVAILABLE
+ * @throws whatever the replay store throws; the journal is then kept
+ */
+export async function archiveMatch(
+  journal: Pick<MatchJournal, 'load' | 'remove'>,
+  replays: Pick<ReplayStore, 'put' | 'pseudonym'>,
+  matchId: string,
+): Promise<boolean> {
+  const recorded = await journal.load(matchId);
+  if (recorded?.end === undefined) return false;
+  await replays.put(await replayOf(recorded, replays.pseudonym));
+  await journal.remove(matchId);
+  return true;
+}
+
+/**
+ * Archives what a former process had ended but not archived. A fault with one match does not stop the others.
+ * @returns matches archived
+ */
+export async function archiveLeftovers(
+  journal: Pick<MatchJournal, 'list' | 'load' | 'remove'>,
+  replays: Pick<ReplayStore, 'put' | 'pseudonym'>,
+  onFault: (error: unknown, matchId: string) => void,
+): Promise<number> {
+  let archived = 0;
+  for (const { matchId, state } of await journal.list()) {
+    if (state !== 'ended') continue;
+    try {
+      if (await archiveMatch(journal, replays, matchId)) archived++;
+    } catch (error) {
+      onFault(error, matchId);
+    }
+  }
+  return archived;
+}

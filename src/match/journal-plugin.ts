@@ -1,0 +1,168 @@
+/**
+ * Records the match of a room: header, every entry with the hash of the world after it, snapshots, end; and then
+ * turns the journal into a replay file. Knows no game. Whatever happens to the store, the match goes on.
+ */
+import { type Room, RoomPlugin } from '@colyseus/core';
+import { ByteWriter } from '../kernel/bytes.ts';
+import { writeEntry } from '../kernel/entry-codec.ts';
+import { GameError } from '../kernel/errors.ts';
+import { crc32, type Hash64 } from '../kernel/hash.ts';
+import type { MatchHeader, MatchResult } from '../kernel/match-header.ts';
+import type { Entry, Simulation } from '../kernel/simulation.ts';
+import { archiveMatch } from './archive.ts';
+import type { JournalWriter, MatchJournal } from './journal.ts';
+import type { JournalTotals } from './journal-totals.ts';
+import type { ReplayStore } from './replay-store.ts';
+
+export type { JournalReading, JournalTotals } from './journal-totals.ts';
+
+/** A restored match re-simulates at most this long. */
+const SNAPSHOT_EVERY_SECONDS = 2;
+
+/** `batch`: recorded, at most one group commit (50 ms) behind. `off`: not recorded, and the hash is not taken. */
+export type Durability = 'batch' | 'off';
+
+export interface JournalOptions<World, Intent> {
+  readonly sim: Simulation<World, Intent>;
+  /** The world before its next tick; of a new match, as `sim.create` made it. */
+  readonly world: World;
+  readonly header: MatchHeader;
+  readonly journal: MatchJournal;
+  /** Where the match goes when it has ended; without it the journal keeps it. */
+  readonly replays?: ReplayStore;
+  readonly totals: JournalTotals;
+  /** Fencing number; more than 1 only for a match that is taken over. Default 1. */
+  readonly epoch?: number;
+  /** Default `batch`. */
+  readonly durability?: Durability;
+  /** At most once for recording (the match goes on unrecorded) and once for archiving (its journal is kept). */
+  readonly onFault: (error: unknown) => void;
+}
+
+interface Recording {
+  readonly sim: Simulation<unknown, unknown>;
+  readonly journal: MatchJournal;
+  readonly replays: ReplayStore | undefined;
+  readonly totals: JournalTotals;
+  readonly writer: JournalWriter;
+  readonly snapshotEveryTicks: number;
+  readonly snapshotPhaseTicks: number;
+  readonly onFault: (error: unknown) => void;
+}
+
+export class JournalPlugin extends RoomPlugin<Room> {
+  override readonly pluginName = 'journal' as const;
+  readonly #entry = new ByteWriter();
+  readonly #hash: Hash64 = { hi: 0, lo: 0 };
+  #recording: Recording | undefined;
+  #failure: unknown;
+  #archiving: Promise<boolean> = Promise.resolve(false);
+
+  /** Why the match is not recorded, or not to its end. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** Settles once the ended match is a replay (true) or will not be one for now (false). */
+  get archived(): Promise<boolean> {
+    return this.#archiving;
+  }
+
+  /** Begins the recording; resolves once the header is durable. Never rejects for the store's sake: see `onFault`. */
+  async begin<World, Intent>(options: JournalOptions<World, Intent>): Promise<void> {
+    const { sim, world, header, journal, replays, totals, onFault } = options;
+    if (options.durability === 'off') return;
+    const snapshotEveryTicks = SNAPSHOT_EVERY_SECONDS * header.tickRateHz;
+    let writer: JournalWriter;
+    try {
+      writer = await journal.open(header, options.epoch ?? 1);
+    } catch (error) {
+      if (!(error instanceof GameError)) throw error;
+      this.#failure = error;
+      onFault(error);
+      return;
+    }
+    this.#recording = {
+      // The plugin passes world and intents through; only the simulation looks inside.
+      sim: sim as Simulation<unknown, unknown>,
+      journal,
+      replays,
+      totals,
+      writer,
+      snapshotEveryTicks,
+      // Rooms of one process would otherwise all encode their worlds in the same tick.
+      snapshotPhaseTicks: crc32(new TextEncoder().encode(header.matchId)) % snapshotEveryTicks,
+      onFault,
+    };
+    writer.snapshot(sim.tickOf(world), sim.encode(world));
+  }
+
+  /** Records what the world just consumed; call right after `sim.step`. A few microseconds; throws only for a bug. */
+  record<World, Intent>(entry: Entry<Intent>, world: World): void {
+    const recording = this.#recording;
+    if (recording === undefined || this.#isBroken(recording)) return;
+    const { sim, writer, snapshotEveryTicks, snapshotPhaseTicks } = recording;
+    writeEntry(this.#entry.clear(), entry, sim);
+    writer.entry(entry.tick, this.#entry.view(), sim.hash(world, this.#hash));
+    const next = entry.tick + 1;
+    if (next % snapshotEveryTicks === snapshotPhaseTicks) writer.snapshot(next, sim.encode(world));
+  }
+
+  /** Records who holds which seat, JSON-able; opaque to the journal, never part of a replay. */
+  session(facts: Readonly<Record<string, unknown>>): void {
+    if (this.#recording === undefined || this.#isBroken(this.#recording)) return;
+    this.#recording.writer.session(new TextEncoder().encode(JSON.stringify(facts)));
+  }
+
+  /**
+   * Resolves once all that was recorded is durable, or at once when the match is not recorded.
+   * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_FENCED
+   */
+  async flush(): Promise<void> {
+    await this.#recording?.writer.flush();
+  }
+
+  /**
+   * Records the end; resolves once it is durable or cannot become so. The replay file follows in the background, see
+   * `archived`. A match that is disposed without this counts as cut short, and its journal is kept.
+   */
+  async finish<World>(world: World, result: MatchResult): Promise<void> {
+    const recording = this.#recording;
+    if (recording === undefined) return;
+    this.#recording = undefined;
+    const { sim, writer } = recording;
+    writer.end(sim.tickOf(world), sim.hash(world, this.#hash), result);
+    await writer.close();
+    if (this.#isBroken(recording)) return;
+    this.#archiving = this.#archive(recording);
+  }
+
+  async #archive({ writer, journal, replays, totals, onFault }: Recording): Promise<boolean> {
+    if (replays === undefined) return false;
+    try {
+      const isArchived = await archiveMatch(journal, replays, writer.matchId);
+      if (isArchived) totals.archived++;
+      return isArchived;
+    } catch (error) {
+      totals.archiveFailures++;
+      onFault(error);
+      return false;
+    }
+  }
+
+  #isBroken({ writer, onFault }: Recording): boolean {
+    if (writer.failure === undefined) return false;
+    if (this.#failure === undefined) {
+      this.#failure = writer.failure;
+      onFault(writer.failure);
+    }
+    return true;
+  }
+
+  protected override async onDispose(): Promise<void> {
+    const recording = this.#recording;
+    this.#recording = undefined;
+    await recording?.writer.close();
+    await this.#archiving;
+  }
+}
