@@ -202,14 +202,16 @@ export function generateMap(seed: number, widthMetres: number, heightMetres: num
   for (let row = 0; row < rows; row++) tiles[row * columns] = tiles[row * columns + columns - 1] = TILE.WALL;
   const cellsAcross = Math.trunc((columns - 2) / CELL_TILES);
   const cellsDown = Math.trunc((rows - 2) / CELL_TILES);
-  const cells = cellsAcross * cellsDown;
-  // Evenly thinned on large maps, so that places cover all of it.
-  const every = Math.ceil(cells / GENERATED_PLACES_MAX);
+  // Places thinned alike across and down on large maps, so that they cover all of it.
+  let every = 1;
+  while (Math.ceil(cellsAcross / every) * Math.ceil(cellsDown / every) > GENERATED_PLACES_MAX) every++;
   const spawns: Place[] = [];
   const pickups: PickupPlace[] = [];
-  for (let cell = 0; cell < cells; cell++) {
-    const left = 1 + (cell % cellsAcross) * CELL_TILES;
-    const top = 1 + Math.trunc(cell / cellsAcross) * CELL_TILES;
+  for (let cell = 0; cell < cellsAcross * cellsDown; cell++) {
+    const across = cell % cellsAcross;
+    const down = Math.trunc(cell / cellsAcross);
+    const left = 1 + across * CELL_TILES;
+    const top = 1 + down * CELL_TILES;
     if (nextBelow(dice, 0, 8) < 6) {
       const tile = nextBelow(dice, 0, 5) === 0 ? TILE.SHAFT : TILE.WALL;
       const width = 1 + nextBelow(dice, 0, 5);
@@ -218,7 +220,7 @@ export function generateMap(seed: number, widthMetres: number, heightMetres: num
       const y = top + 1 + nextBelow(dice, 0, CELL_TILES - 1 - height);
       for (let row = y; row < y + height; row++) tiles.fill(tile, row * columns + x, row * columns + x + width);
     }
-    if (cell % every !== 0) continue;
+    if (across % every !== 0 || down % every !== 0) continue;
     spawns.push(centreOf(left, top));
     if (nextBelow(dice, 0, 2) === 0) {
       const kind = [PICKUP_HEALTH, PICKUP_AMMO, PICKUP_AMMO, PICKUP_ROCKETS][nextBelow(dice, 0, 4)]!;
