@@ -8,13 +8,10 @@
  * segment is abandoned at its last good byte, and the next commit begins another. A new match thus finds out by itself
  * whether there is space again.
  */
-import { open as openFile, readdir, readFile, rm } from 'node:fs/promises';
+import { open as openFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { ByteReader } from '../kernel/bytes.ts';
 import { GameError } from '../kernel/errors.ts';
-import type { MatchHeader } from '../kernel/match-header.ts';
-import { MATCH_ID } from '../kernel/match-header.ts';
+import { MATCH_ID, type MatchHeader } from '../kernel/match-header.ts';
 import {
   claimRecord,
   type JournalLag,
@@ -23,39 +20,23 @@ import {
   type JournalWriter,
   type MatchJournal,
   openRecord,
-  parseClaimRecord,
-  parseOpenRecord,
   RECORD,
   RECORD_MAX_BYTES,
   type RecordedMatch,
-  RecordFold,
   type RecordKind,
   RecordWriter,
 } from '../match/journal.ts';
 import { JournalTotals } from '../match/journal-totals.ts';
-import {
-  COMMIT,
-  PendingRecords,
-  REMOVED,
-  recordAt,
-  SEGMENT_HEAD_BYTES,
-  type SegmentRecord,
-  type SegmentScan,
-  scanSegment,
-  segmentHead,
-} from './journal-segment.ts';
+import { JournalIndex, MatchLog, NO_FLIGHT, newSegment, type Segment, segmentName } from './journal-index.ts';
+import { COMMIT, PendingRecords, REMOVED, SEGMENT_HEAD_BYTES, segmentHead } from './journal-segment.ts';
 import { lockFolder } from './process-lock.ts';
 
 const COMMIT_EVERY_MS = 50;
 const SEGMENT_BYTES = 16 * 2 ** 20;
 const CAPACITY_BYTES = 8 * 2 ** 30;
-/** About 30 s of 100 busy matches. */
+/** About a minute of 100 busy matches. */
 const BUFFER_MAX_BYTES = 64 * 2 ** 20;
 const MATCH_BUFFER_MAX_BYTES = 2 * RECORD_MAX_BYTES;
-const RECORDS_PER_TURN = 2000;
-/** Extents closer than this are read in one go. */
-const READ_THROUGH_BYTES = 8192;
-const SEGMENT_NAME = /^([0-9]{10})\.seg$/;
 const NOTHING = new Uint8Array(0);
 
 /** One segment being written. A seam: tests put a full or failing disk behind it. */
@@ -90,18 +71,6 @@ export interface FileJournalOptions {
   readonly createSegment?: CreateSegment;
 }
 
-interface Segment {
-  readonly number: number;
-  readonly path: string;
-  /** Good bytes. */
-  bytes: number;
-  /** Indexes of matches with records in it, removed ones too. */
-  readonly matches: Set<number>;
-  /** Indexes whose removal is recorded in it. */
-  readonly removals: Set<number>;
-  isSealed: boolean;
-}
-
 interface ActiveSegment {
   readonly segment: Segment;
   readonly file: SegmentFile;
@@ -110,56 +79,6 @@ interface ActiveSegment {
 interface Removal {
   readonly index: number;
   isDurable: boolean;
-}
-
-interface InFlight {
-  readonly records: number;
-  readonly bytes: number;
-  /** Of the next record after it. */
-  readonly seq: number;
-  readonly ticks: number;
-  readonly isEnd: boolean;
-}
-const NO_FLIGHT: InFlight = { records: 0, bytes: 0, seq: 0, ticks: 0, isEnd: false };
-
-/** All the process knows of one match. */
-class MatchLog {
-  readonly index: number;
-  readonly matchId: string;
-  readonly header: MatchHeader | undefined;
-  epoch = 0;
-  /** Seq of the next record to append, and of the next to become durable. */
-  nextSeq = 0;
-  durableSeq = 0;
-  /** Entries appended, and durable. */
-  appendedTicks = 0;
-  ticks = 0;
-  bytes = 0;
-  isEnded = false;
-  isTorn = false;
-  /** What is wrong with it, if it cannot be read. */
-  damage: string | undefined;
-  /** Triples: segment number, start, end. */
-  readonly extents: number[] = [];
-  readonly pending = new PendingRecords();
-  /** In the commit that is under way. */
-  inFlight: InFlight = NO_FLIGHT;
-  isEndPending = false;
-  writer: FileWriter | undefined;
-  isRemoved = false;
-
-  constructor(index: number, matchId: string, header: MatchHeader | undefined) {
-    this.index = index;
-    this.matchId = matchId;
-    this.header = header;
-  }
-
-  addExtent(segment: number, start: number, end: number): void {
-    const last = this.extents.length - 3;
-    this.bytes += end - start;
-    if (last >= 0 && this.extents[last] === segment && this.extents[last + 2] === start) this.extents[last + 2] = end;
-    else this.extents.push(segment, start, end);
-  }
 }
 
 class FileWriter extends RecordWriter {
@@ -215,14 +134,10 @@ export class FileJournal implements MatchJournal {
   readonly #bufferMaxBytes: number;
   readonly #matchBufferMaxBytes: number;
   readonly #totals: JournalTotals;
-  readonly #byId = new Map<string, MatchLog>();
-  readonly #byIndex = new Map<number, MatchLog>();
-  readonly #segments = new Map<number, Segment>();
+  readonly #index: JournalIndex;
   /** Matches with pending records. */
   readonly #dirty = new Set<MatchLog>();
   #removals: Removal[] = [];
-  #nextIndex = 1;
-  #nextSegment = 1;
   #pendingBytes = 0;
   #active: ActiveSegment | undefined;
   #staging: Buffer = Buffer.allocUnsafe(2 ** 16);
@@ -234,7 +149,8 @@ export class FileJournal implements MatchJournal {
   #isClosed = false;
   #unlock: () => Promise<void> = async () => undefined;
 
-  private constructor(options: FileJournalOptions) {
+  private constructor(options: FileJournalOptions, index: JournalIndex) {
+    this.#index = index;
     this.#options = options;
     this.#commitEveryMs = options.commitEveryMs ?? COMMIT_EVERY_MS;
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
@@ -250,15 +166,16 @@ export class FileJournal implements MatchJournal {
    * @throws GameError JOURNAL_CORRUPT if another version of this program wrote it
    */
   static async open(options: FileJournalOptions): Promise<FileJournal> {
-    const journal = new FileJournal(options);
-    journal.#unlock = await lockFolder(options.folder);
+    const unlock = await lockFolder(options.folder);
     try {
-      await journal.#scan(true);
+      const journal = new FileJournal(options, await JournalIndex.read(options.folder, true));
+      journal.#unlock = unlock;
+      await journal.#collect();
+      return journal;
     } catch (error) {
-      await journal.#unlock();
+      await unlock();
       throw error;
     }
-    return journal;
   }
 
   /**
@@ -266,13 +183,11 @@ export class FileJournal implements MatchJournal {
    * read as unfinished.
    */
   static async inspect(folder: string): Promise<JournalReader> {
-    const journal = new FileJournal({ folder, totals: new JournalTotals() });
-    await journal.#scan(false);
-    return journal;
+    return new FileJournal({ folder, totals: new JournalTotals() }, await JournalIndex.read(folder, false));
   }
 
   async list(): Promise<JournalSummary[]> {
-    return [...this.#byIndex.values()]
+    return [...this.#index.byIndex.values()]
       .sort((a, b) => a.index - b.index)
       .map((log) => ({
         matchId: log.matchId,
@@ -296,52 +211,51 @@ export class FileJournal implements MatchJournal {
     const { matchId } = header;
     if (!MATCH_ID.test(matchId)) throw new RangeError('matchId is not 1 to 64 letters, digits, _ or -');
     if (this.#isClosed) throw new GameError('JOURNAL_UNAVAILABLE', { matchId, reason: 'closed' });
-    let log = this.#byId.get(matchId);
+    let log = this.#index.byId.get(matchId);
     if (log?.damage !== undefined) throw new GameError('JOURNAL_CORRUPT', { matchId, reason: log.damage });
     if (log !== undefined && epoch <= log.epoch)
       throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: log.epoch });
     if (log !== undefined && (log.isEnded || log.isEndPending)) throw new GameError('MATCH_ENDED', { matchId });
 
     const isNew = log === undefined;
-    log ??= new MatchLog(this.#nextIndex++, matchId, header);
+    log ??= new MatchLog(this.#index.nextIndex++, matchId, header);
     log.writer?.fail(new GameError('JOURNAL_FENCED', { matchId, epoch: log.epoch, seen: epoch }));
     log.epoch = epoch;
     const writer = new FileWriter(this, log, epoch);
     log.writer = writer;
-    this.#byId.set(matchId, log);
-    this.#byIndex.set(log.index, log);
+    this.#index.byId.set(matchId, log);
+    this.#index.byIndex.set(log.index, log);
     this.append(log, isNew ? RECORD.OPEN : RECORD.CLAIM, isNew ? openRecord(header, epoch) : claimRecord(epoch));
     try {
       await writer.flush();
     } catch (error) {
-      if (log.durableSeq === 0) this.#forget(log);
+      if (log.durableSeq === 0) this.#index.forget(log);
       throw error;
     }
     return writer;
   }
 
   async load(matchId: string): Promise<RecordedMatch | undefined> {
-    const log = this.#byId.get(matchId);
+    const log = this.#index.byId.get(matchId);
     if (log === undefined) return undefined;
-    if (log.damage !== undefined) throw new GameError('JOURNAL_CORRUPT', { matchId, reason: log.damage });
     if (log.pending.records + log.inFlight.records > 0) await this.commitNow();
     if (log.durableSeq === 0) return undefined;
-    return foldMatch(log, await this.#readExtents(log));
+    return this.#index.load(log);
   }
 
   async remove(matchId: string): Promise<void> {
-    const log = this.#byId.get(matchId);
+    const log = this.#index.byId.get(matchId);
     if (log === undefined) return;
     log.writer?.fail(new GameError('JOURNAL_FENCED', { matchId, reason: 'removed' }));
     log.isRemoved = true;
     this.#dropPending(log);
-    this.#forget(log);
+    this.#index.forget(log);
     const removal: Removal = { index: log.index, isDurable: false };
     this.#removals.push(removal);
     await this.commitNow();
     // On a full disk the removal cannot be recorded, but whole segments may go and make space.
     await this.#collect();
-    const isLeft = [...this.#segments.values()].some(({ matches }) => matches.has(log.index));
+    const isLeft = [...this.#index.segments.values()].some(({ matches }) => matches.has(log.index));
     if (isLeft && !removal.isDurable) {
       throw new GameError('JOURNAL_UNAVAILABLE', { matchId, reason: 'its removal could not be recorded' });
     }
@@ -352,7 +266,7 @@ export class FileJournal implements MatchJournal {
     while (this.#dirty.size > 0 || this.#removals.length > 0 || this.#running !== undefined) await this.commitNow();
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    for (const { matchId, writer } of this.#byIndex.values()) {
+    for (const { matchId, writer } of this.#index.byIndex.values()) {
       writer?.fail(new GameError('JOURNAL_UNAVAILABLE', { matchId, reason: 'closed' }));
     }
     await this.#seal();
@@ -362,14 +276,14 @@ export class FileJournal implements MatchJournal {
 
   /** For writers. Never throws. */
   append(log: MatchLog, kind: RecordKind, payload: Uint8Array): void {
-    if (this.#isClosed) return this.#fail(log, 'closed');
-    if (payload.length > RECORD_MAX_BYTES + 32) return this.#fail(log, 'a record is too large');
     const before = log.pending.bytes;
-    if (
-      before + payload.length > this.#matchBufferMaxBytes ||
-      this.#pendingBytes + payload.length > this.#bufferMaxBytes
-    ) {
-      this.#fail(log, 'the disk does not keep up');
+    let refusal: string | undefined;
+    if (this.#isClosed) refusal = 'closed';
+    else if (payload.length > RECORD_MAX_BYTES + 32) refusal = 'a record is too large';
+    else if (before + payload.length > this.#matchBufferMaxBytes) refusal = 'the disk does not keep up';
+    else if (this.#pendingBytes + payload.length > this.#bufferMaxBytes) refusal = 'the disk does not keep up';
+    if (refusal !== undefined) {
+      this.#fail(log, refusal);
       return;
     }
     log.pending.append(kind, log.index, log.nextSeq++, payload);
@@ -472,7 +386,7 @@ export class FileJournal implements MatchJournal {
 
   async #write(bytes: Uint8Array): Promise<Segment> {
     let held = 0;
-    for (const segment of this.#segments.values()) held += segment.bytes;
+    for (const segment of this.#index.segments.values()) held += segment.bytes;
     if (held + bytes.length > this.#capacityBytes) {
       throw Object.assign(new Error(`the journal is at its bound of ${this.#capacityBytes} bytes`), {
         code: 'ENOSPC',
@@ -487,7 +401,7 @@ export class FileJournal implements MatchJournal {
   }
 
   async #begin(): Promise<ActiveSegment> {
-    const number = this.#nextSegment++;
+    const number = this.#index.nextSegment++;
     const path = join(this.#options.folder, segmentName(number));
     const file = await (this.#options.createSegment ?? createSegmentFile)(path);
     try {
@@ -498,7 +412,7 @@ export class FileJournal implements MatchJournal {
       throw error;
     }
     const segment = newSegment(number, path, SEGMENT_HEAD_BYTES);
-    this.#segments.set(number, segment);
+    this.#index.segments.set(number, segment);
     return { segment, file };
   }
 
@@ -509,7 +423,7 @@ export class FileJournal implements MatchJournal {
     await file.truncate(segment.bytes).catch(() => undefined);
     await this.#seal();
     if (segment.matches.size > 0 || segment.removals.size > 0) return;
-    this.#segments.delete(segment.number);
+    this.#index.segments.delete(segment.number);
     await rm(segment.path, { force: true }).catch(() => undefined);
   }
 
@@ -553,17 +467,12 @@ export class FileJournal implements MatchJournal {
     this.#dirty.delete(log);
   }
 
-  #forget(log: MatchLog): void {
-    if (this.#byId.get(log.matchId) === log) this.#byId.delete(log.matchId);
-    this.#byIndex.delete(log.index);
-  }
-
   /** Deletes the segments in which every match was removed. */
   #collect(): Promise<void> {
     this.#collecting = this.#collecting.then(async () => {
-      for (const segment of [...this.#segments.values()]) {
-        if (!segment.isSealed || [...segment.matches].some((index) => this.#byIndex.has(index))) continue;
-        const others = [...this.#segments.values()].filter((other) => other !== segment);
+      for (const segment of [...this.#index.segments.values()]) {
+        if (!segment.isSealed || [...segment.matches].some((index) => this.#index.byIndex.has(index))) continue;
+        const others = [...this.#index.segments.values()].filter((other) => other !== segment);
         // Removals of matches that older or newer segments still hold must outlive this one.
         const kept = [...segment.removals]
           .filter((index) => others.some(({ matches }) => matches.has(index)))
@@ -574,152 +483,13 @@ export class FileJournal implements MatchJournal {
         if (kept.some(({ isDurable }) => !isDurable)) continue;
         try {
           await rm(segment.path, { force: true });
-          this.#segments.delete(segment.number);
+          this.#index.segments.delete(segment.number);
         } catch {
           // It stays known and is tried again with the next removal.
         }
       }
     });
     return this.#collecting;
-  }
-
-  /** All records of a match, in order, as one buffer. */
-  async #readExtents(log: MatchLog): Promise<Buffer> {
-    const extents = log.extents.slice();
-    const whole = Buffer.allocUnsafe(extentBytes(extents));
-    let at = 0;
-    for (let i = 0; i < extents.length; ) {
-      const segment = this.#segments.get(extents[i]!);
-      if (segment === undefined)
-        throw new GameError('JOURNAL_UNAVAILABLE', { matchId: log.matchId, reason: 'removed' });
-      const file = await openFile(segment.path, 'r');
-      try {
-        while (i < extents.length && extents[i] === segment.number) {
-          const from = extents[i + 1]!;
-          let last = i;
-          while (
-            extents[last + 3] === segment.number &&
-            extents[last + 4]! - extents[last + 2]! <= READ_THROUGH_BYTES
-          ) {
-            last += 3;
-          }
-          const run = Buffer.allocUnsafe(extents[last + 2]! - from);
-          await readFully(file, run, from, log.matchId);
-          for (; i <= last; i += 3) at += run.copy(whole, at, extents[i + 1]! - from, extents[i + 2]! - from);
-        }
-      } finally {
-        await file.close();
-      }
-    }
-    return whole;
-  }
-
-  async #scan(isOwner: boolean): Promise<void> {
-    const names = await readdir(this.#options.folder).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' && !isOwner) return [];
-      throw error;
-    });
-    const removed = new Set<number>();
-    for (const name of names.sort()) {
-      const number = Number(SEGMENT_NAME.exec(name)?.[1] ?? Number.NaN);
-      if (Number.isNaN(number)) continue;
-      const path = join(this.#options.folder, name);
-      this.#nextSegment = Math.max(this.#nextSegment, number + 1);
-      let bytes: Buffer;
-      try {
-        bytes = await readFile(path);
-      } catch (error) {
-        // A server at work may have deleted it since.
-        if (!isOwner && (error as NodeJS.ErrnoException).code === 'ENOENT') continue;
-        throw error;
-      }
-      const scan = scanSegment(bytes);
-      if (isOwner && scan.length < bytes.length) await cut(path, scan.length);
-      const segment = newSegment(number, path, scan.length);
-      segment.isSealed = true;
-      this.#segments.set(number, segment);
-      await this.#index(segment, scan, removed);
-    }
-    for (const index of removed) {
-      const log = this.#byIndex.get(index);
-      if (log !== undefined) this.#forget(log);
-    }
-    if (isOwner) await this.#collect();
-  }
-
-  async #index(segment: Segment, scan: SegmentScan, removed: Set<number>): Promise<void> {
-    // Damages and records in the order of the file, so that a match knows what it had when it was hit.
-    const { records, damages } = scan;
-    let nextDamage = 0;
-    for (const [i, record] of records.entries()) {
-      if (i % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await nextTurn();
-      while (nextDamage < damages.length && damages[nextDamage]!.start < record.start) {
-        this.#noteDamage(segment, damages[nextDamage++]!);
-      }
-      this.#nextIndex = Math.max(this.#nextIndex, record.match + 1);
-      if (record.kind === REMOVED) {
-        removed.add(record.match);
-        segment.removals.add(record.match);
-      } else {
-        this.#indexRecord(segment, record);
-      }
-    }
-    for (; nextDamage < damages.length; nextDamage++) this.#noteDamage(segment, damages[nextDamage]!);
-    if (scan.torn !== undefined) this.#noteTorn();
-  }
-
-  #indexRecord(segment: Segment, record: SegmentRecord): void {
-    const { kind, match, seq, start, end, payload } = record;
-    segment.matches.add(match);
-    const log = this.#byIndex.get(match) ?? this.#meet(record);
-    log.addExtent(segment.number, start, end);
-    log.isTorn = false;
-    if (log.damage !== undefined) return;
-    if (kind === RECORD.CLAIM && seq <= log.nextSeq) {
-      // What the store had refused may still have reached the disk; the new owner's claim cuts it off.
-      log.epoch = parseClaimRecord(payload);
-      log.isEnded = false;
-    } else if (seq !== log.nextSeq) {
-      log.damage = `record ${log.nextSeq} is missing`;
-      return;
-    }
-    log.nextSeq = seq + 1;
-    log.durableSeq = log.nextSeq;
-    if (kind === RECORD.ENTRY) log.ticks = new ByteReader(payload).varint() + 1;
-    else if (kind === RECORD.END) log.isEnded = true;
-    log.appendedTicks = log.ticks;
-    log.isEndPending = log.isEnded;
-  }
-
-  /** The first record of a match, which should be its header. */
-  #meet({ kind, match, seq, payload }: Pick<SegmentRecord, 'kind' | 'match' | 'seq' | 'payload'>): MatchLog {
-    let log: MatchLog;
-    try {
-      if (kind !== RECORD.OPEN || seq !== 0) throw new RangeError('its header is missing');
-      const { epoch, header } = parseOpenRecord(payload);
-      log = new MatchLog(match, header.matchId, header);
-      log.epoch = epoch;
-    } catch (error) {
-      log = new MatchLog(match, `damaged-${match}`, undefined);
-      log.damage = (error as Error).message;
-    }
-    this.#byIndex.set(match, log);
-    this.#byId.set(log.matchId, log);
-    return log;
-  }
-
-  #noteDamage(segment: Segment, { match, seq }: { match?: number; seq?: number }): void {
-    // Nobody knows whose record it was: a gap shows it later, or else it was the last of some match.
-    if (match === undefined || seq === undefined) return this.#noteTorn();
-    // A group commit's own mark belongs to no match.
-    if (match === 0) return;
-    segment.matches.add(match);
-    const log = this.#byIndex.get(match) ?? this.#meet({ kind: 0, match, seq, payload: Buffer.alloc(0) });
-    log.damage ??= `record ${seq} is damaged`;
-  }
-
-  #noteTorn(): void {
-    for (const log of this.#byIndex.values()) if (!log.isEnded) log.isTorn = true;
   }
 }
 
@@ -745,60 +515,6 @@ class Batch {
 
   view(): Buffer {
     return this.buffer.subarray(0, this.length);
-  }
-}
-
-async function foldMatch(log: MatchLog, bytes: Buffer): Promise<RecordedMatch> {
-  const corrupt = (reason: string) => new GameError('JOURNAL_CORRUPT', { matchId: log.matchId, reason });
-  const records: SegmentRecord[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const record = recordAt(bytes, at);
-    if (record === undefined || !('kind' in record) || record.match !== log.index) {
-      throw corrupt(`record ${records.length} is damaged`);
-    }
-    if (record.kind === RECORD.CLAIM && record.seq < records.length) records.length = record.seq;
-    if (record.seq !== records.length) throw corrupt(`record ${records.length} is missing`);
-    records.push(record);
-    at = record.end;
-    if (records.length % RECORDS_PER_TURN === 0) await nextTurn();
-  }
-  const fold = new RecordFold(log.matchId);
-  for (const { kind, payload } of records) fold.push(kind, payload);
-  return fold.match(log.isTorn);
-}
-
-function extentBytes(extents: readonly number[]): number {
-  let bytes = 0;
-  for (let i = 0; i < extents.length; i += 3) bytes += extents[i + 2]! - extents[i + 1]!;
-  return bytes;
-}
-
-function newSegment(number: number, path: string, bytes: number): Segment {
-  return { number, path, bytes, matches: new Set(), removals: new Set(), isSealed: false };
-}
-
-export function segmentName(number: number): string {
-  return `${String(number).padStart(10, '0')}.seg`;
-}
-
-async function cut(path: string, lengthBytes: number): Promise<void> {
-  const file = await openFile(path, 'r+');
-  try {
-    await file.truncate(lengthBytes);
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
-}
-
-type FileHandle = Awaited<ReturnType<typeof openFile>>;
-
-async function readFully(file: FileHandle, into: Buffer, position: number, matchId: string): Promise<void> {
-  for (let at = 0; at < into.length; ) {
-    const { bytesRead } = await file.read(into, at, into.length - at, position + at);
-    if (bytesRead === 0)
-      throw new GameError('JOURNAL_CORRUPT', { matchId, reason: 'a segment is shorter than it was' });
-    at += bytesRead;
   }
 }
 

@@ -87,7 +87,7 @@ export class FileReplays implements ReplayStore {
     const summaries: ReplaySummary[] = [];
     for (const known of [...this.#known.values()].reverse()) {
       if (summaries.length >= Math.min(limit, LIST_MAX)) break;
-      known.header ??= await this.#readHeader(known.id);
+      if (known.header === undefined) known.header = await this.#readHeader(known.id);
       if (known.header !== null) summaries.push({ id: known.id, bytes: known.bytes, header: known.header });
     }
     return summaries;

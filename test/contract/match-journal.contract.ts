@@ -79,7 +79,7 @@ export function matchJournalContract(adapter: string, create: () => Promise<Jour
     it('keeps the records of many matches apart, however they are interleaved', async () => {
       const matches = await Promise.all(['a', 'b', 'c', 'd'].map((id) => begin(id)));
       for (let round = 0; round < 20; round++) {
-        matches.forEach((match, i) => match.play(1 + ((round + i) % 3)));
+        for (const [i, match] of matches.entries()) match.play(1 + ((round + i) % 3));
         if (round % 7 === 0) await matches[round % 4]!.writer.flush();
       }
       for (const match of matches) {
@@ -102,7 +102,13 @@ export function matchJournalContract(adapter: string, create: () => Promise<Jour
       const open = (await begin('open')).play(1);
       await open.writer.flush();
       assert.deepEqual(
-        (await journal.list()).map(({ matchId, state, ticks, epoch, isTorn }) => [matchId, state, ticks, epoch, isTorn]),
+        (await journal.list()).map(({ matchId, state, ticks, epoch, isTorn }) => [
+          matchId,
+          state,
+          ticks,
+          epoch,
+          isTorn,
+        ]),
         [
           ['ended', 'ended', 3, 1, false],
           ['left', 'unfinished', 2, 1, false],
