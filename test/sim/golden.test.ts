@@ -13,9 +13,11 @@ describe('golden match', () => {
   it('a single different input is noticed, with the tick', () => {
     const entries = [...readEntries(golden.entries)];
     const entry = entries[400]!;
-    const [first, ...rest] = entry.intents;
-    const turned = { ...first!, intent: { ...first!.intent, aim: first!.intent.aim ^ 1 } };
-    entries[400] = { ...entry, intents: [turned, ...rest] };
+    const intents = entry.intents.map(({ seat, intent }) => ({
+      seat,
+      intent: { ...intent, moveX: intent.moveX > 0 ? -127 : 127 },
+    }));
+    entries[400] = { ...entry, intents };
     const forged = { ...golden, entries: writeEntries(entries) };
     assert.match(verifyGolden(forged).join('\n'), /hash after 420 ticks is/);
   });

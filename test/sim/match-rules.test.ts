@@ -170,8 +170,15 @@ describe('sim/match rules', () => {
   });
 
   describe('pickups', () => {
-    const firstOf = (world: ArenaWorld, kind: number): number =>
-      world.map.pickups.findIndex((one) => one.kind === kind);
+    /** The first of that kind with no other within 3 m. */
+    const firstOf = (world: ArenaWorld, kind: number): number => {
+      const { pickups } = world.map;
+      return pickups.findIndex(
+        (one) =>
+          one.kind === kind &&
+          pickups.every((other) => other === one || Math.hypot(other.x - one.x, other.y - one.y) > 3 * 64),
+      );
+    };
 
     it('gives to whoever reaches it with room to take it, and lies there again after its time', () => {
       const world = liveWorld(2);
