@@ -346,13 +346,14 @@ describe('the HTTP surface', () => {
     });
 
     it('refuses foreign pages even with the password', async () => {
-      for (const headers of [
+      const foreign: Record<string, string>[] = [
         { origin: 'https://evil.example' },
         { origin: 'null' },
         { origin: `http://localhost:${surface.port}` },
         { 'sec-fetch-site': 'cross-site' },
         { 'sec-fetch-site': 'same-site' },
-      ]) {
+      ];
+      for (const headers of foreign) {
         const response = await surface.fetch('/monitor/api', {
           headers: { ...LOGIN, ...headers } as Record<string, string>,
         });

@@ -1,0 +1,146 @@
+/**
+ * The process: configuration, server, signals, readiness.
+ *
+ * The configuration is read before anything else is loaded: some packages of the framework put the contents of
+ * `/etc/environment` over `process.env` when they are imported.
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs, parseEnv } from 'node:util';
+import { type Config, configHelp, readConfig } from './config.ts';
+import { GameError } from './kernel/errors.ts';
+
+/** Exit codes, after sysexits.h where it has one. */
+const EXIT = { BUG: 1, USAGE: 64, UNAVAILABLE: 69, DATA: 73, CONFIG: 78 } as const;
+
+const USAGE = `Usage: npm start [-- options]
+
+  --help      this text
+  --no-build  serve the client as it was last built
+
+Settings, read from the environment and from .env (the environment wins):
+
+`;
+
+async function main(): Promise<void> {
+  const { help, build } = options();
+  if (help) {
+    process.stdout.write(`${USAGE}${configHelp()}\n`);
+    return;
+  }
+  const config = readConfig({ ...dotEnv(), ...process.env });
+  // Libraries look at it too; what counts is decided by now.
+  if (config.isProduction) process.env['NODE_ENV'] = 'production';
+  if (build) await makeClientCurrent();
+
+  const [{ createServer }, { createLogger }] = await Promise.all([import('./server.ts'), import('./ops/logger.ts')]);
+  const log = createLogger({ level: config.log.level, isProduction: config.isProduction, buildId: config.buildId });
+  const server = await createServer({ config, log });
+  obeySignals(server, config, log);
+  await server.listen();
+  announce(config, server, log);
+  // PM2's wait_ready.
+  process.send?.('ready');
+}
+
+function options(): { help: boolean; build: boolean } {
+  try {
+    const { values } = parseArgs({
+      options: { help: { type: 'boolean', short: 'h' }, 'no-build': { type: 'boolean' } },
+    });
+    return { help: values.help === true, build: values['no-build'] !== true };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}${configHelp()}\n`);
+    process.exit(EXIT.USAGE);
+  }
+}
+
+function dotEnv(): Record<string, string | undefined> {
+  try {
+    return parseEnv(readFileSync('.env', 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new GameError('CONFIG_INVALID', { faults: [`.env: ${(error as Error).message}`] }, error);
+  }
+}
+
+async function makeClientCurrent(): Promise<void> {
+  const { buildClient } = await import('./client-build.ts');
+  const startedMs = performance.now();
+  const outcome = await buildClient((text) => process.stderr.write(`${text}\n`));
+  if (outcome === 'built') process.stderr.write(`built in ${((performance.now() - startedMs) / 1000).toFixed(1)} s\n`);
+  if (outcome === 'unbuildable') {
+    process.stderr.write('there is no built client and no Vite to build it: players need a client from elsewhere\n');
+  }
+}
+
+interface Running {
+  readonly url: string;
+  readonly newMonitorPassword: string | undefined;
+  close(): Promise<void>;
+}
+
+interface Log {
+  info(facts: object, text: string): void;
+  warn(facts: object, text: string): void;
+  fatal(facts: object, text: string): void;
+}
+
+/** The first signal drains, the second one ends at once. What nobody caught is a bug: said, drained, exit 1. */
+function obeySignals(server: Running, config: Config, log: Log): void {
+  let isEnding = false;
+  const end = (code: number): void => {
+    isEnding = true;
+    server.close().then(
+      () => process.exit(code),
+      (error: unknown) => {
+        log.fatal({ err: error }, 'the drain failed');
+        process.exit(EXIT.BUG);
+      },
+    );
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (isEnding) {
+        log.warn({ signal }, 'second signal: ending at once');
+        process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
+      }
+      log.info({ signal, withinSeconds: config.drainSeconds }, 'draining');
+      end(0);
+    });
+  }
+  const onBug = (error: unknown): void => {
+    log.fatal({ err: error }, 'uncaught: the process ends');
+    if (!isEnding) end(EXIT.BUG);
+  };
+  process.on('uncaughtException', onBug);
+  process.on('unhandledRejection', onBug);
+}
+
+function announce(config: Config, server: Running, log: Log): void {
+  const readyMs = Math.round(performance.now());
+  log.info({ url: server.url, readyMs, dataDir: config.dataDir }, 'ready');
+  if (server.newMonitorPassword !== undefined) {
+    // To the terminal, not into the log: logs are kept and shipped.
+    process.stderr.write(
+      `\nMonitor ${server.url}monitor/ password (any user name), shown only this once: ${server.newMonitorPassword}\n\n`,
+    );
+  }
+}
+
+/** A start that fails says why in one line. */
+function fail(error: unknown): never {
+  if (!(error instanceof GameError)) {
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exit(EXIT.BUG);
+  }
+  const { code, detail } = error;
+  if (code === 'CONFIG_INVALID') {
+    const faults = (detail['faults'] as readonly string[] | undefined) ?? [error.message];
+    process.stderr.write(`CONFIG_INVALID: ${faults.join('; ')}\n`);
+    process.exit(EXIT.CONFIG);
+  }
+  process.stderr.write(`${error.message}\n`);
+  process.exit(code === 'PORT_IN_USE' ? EXIT.UNAVAILABLE : code === 'DATA_UNWRITABLE' ? EXIT.DATA : EXIT.BUG);
+}
+
+main().catch(fail);

@@ -1,0 +1,199 @@
+/** What the match machinery counts, as metric families. Connects `src/match`, which knows no metrics, with `src/ops`. */
+import type { InputTotals } from './match/input-plugin.ts';
+import { type InterestTotals, VISIBLE_BOUNDS } from './match/interest-plugin.ts';
+import type { JournalTotals } from './match/journal-totals.ts';
+import type { PingTotals } from './match/ping-plugin.ts';
+import type { RoomTotals } from './match/room-totals.ts';
+import { TICK_PHASES, type TickTotals, type TickTotalsSample } from './match/tick-metrics.ts';
+import type { MetricFamily, NumberSample } from './ops/metrics.ts';
+
+export interface MatchTotals {
+  readonly tick: TickTotals;
+  readonly input: InputTotals;
+  readonly interest: InterestTotals;
+  readonly journal: JournalTotals;
+  readonly ping: PingTotals;
+  readonly room: RoomTotals;
+}
+
+export function* matchMetrics(totals: MatchTotals): Iterable<MetricFamily> {
+  yield* tickMetrics([...totals.tick.collect()]);
+  yield* inputMetrics(totals.input);
+  yield* interestMetrics(totals.interest);
+  yield* journalMetrics(totals.journal);
+  yield* pingMetrics(totals.ping);
+  yield* roomMetrics(totals.room);
+}
+
+function counter(name: string, help: string, value: number): MetricFamily {
+  return { name, help, type: 'counter', samples: [{ value }] };
+}
+
+function counterBy(
+  name: string,
+  help: string,
+  label: string,
+  counts: Iterable<readonly [string, number]>,
+): MetricFamily {
+  const samples: NumberSample[] = [...counts].map(([word, value]) => ({ labels: { [label]: word }, value }));
+  return { name, help, type: 'counter', samples };
+}
+
+function* tickMetrics(rooms: readonly TickTotalsSample[]): Iterable<MetricFamily> {
+  const byRoom = (name: string, help: string, of: (sample: TickTotalsSample) => number): MetricFamily =>
+    counterBy(
+      name,
+      help,
+      'room',
+      rooms.map((sample) => [sample.roomName, of(sample)]),
+    );
+  yield {
+    name: 'hypogeum_tick_duration_seconds',
+    help: 'Wall time of one tick by phase; the budget of phase total is 1 / tick rate.',
+    type: 'histogram',
+    samples: rooms.flatMap((sample) =>
+      TICK_PHASES.map((phase) => {
+        const { upperBoundsSeconds, counts, sumSeconds } = sample.durations[phase];
+        return { labels: { room: sample.roomName, phase }, bounds: upperBoundsSeconds, counts, sum: sumSeconds };
+      }),
+    ),
+  };
+  yield {
+    name: 'hypogeum_tick_deviation_seconds',
+    help: 'Distance between the start of a tick and its ideal time.',
+    type: 'histogram',
+    samples: rooms.map(({ roomName, deviation }) => ({
+      labels: { room: roomName },
+      bounds: deviation.upperBoundsSeconds,
+      counts: deviation.counts,
+      sum: deviation.sumSeconds,
+    })),
+  };
+  yield {
+    name: 'hypogeum_tick_loops',
+    help: 'Tick loops running.',
+    type: 'gauge',
+    samples: rooms.map(({ roomName, liveLoops }) => ({ labels: { room: roomName }, value: liveLoops })),
+  };
+  yield byRoom('hypogeum_ticks_total', 'Ticks run.', (sample) => sample.ticks);
+  yield byRoom(
+    'hypogeum_tick_overruns_total',
+    'Ticks that took longer than their period.',
+    (sample) => sample.overruns,
+  );
+  yield byRoom(
+    'hypogeum_tick_catchups_total',
+    'Ticks that began when the next one was already due.',
+    (sample) => sample.catchUps,
+  );
+  yield byRoom(
+    'hypogeum_ticks_dropped_total',
+    'Ticks left out because they were too late.',
+    (sample) => sample.dropped,
+  );
+  yield byRoom('hypogeum_patches_total', 'State patches sent to a room.', (sample) => sample.patches);
+  yield byRoom('hypogeum_patches_shed_total', 'Patches left out under overload.', (sample) => sample.patchesShed);
+}
+
+function* inputMetrics(input: InputTotals): Iterable<MetricFamily> {
+  yield counter('hypogeum_inputs_applied_total', 'Input frames that became intents.', input.applied);
+  yield counter(
+    'hypogeum_inputs_dropped_total',
+    'Input frames dropped because a seat had too many waiting.',
+    input.dropped,
+  );
+  yield counter('hypogeum_input_floods_total', 'Seconds in which a client flooded.', input.floods);
+}
+
+function* interestMetrics(interest: InterestTotals): Iterable<MetricFamily> {
+  yield counter('hypogeum_state_frames_total', 'State frames sent to clients.', interest.frames);
+  yield counter('hypogeum_state_bytes_total', 'Bytes of state frames, without WebSocket headers.', interest.bytes);
+  yield counter('hypogeum_hot_segments_total', 'Entity segments sent in state frames.', interest.hotSegments);
+  yield counterBy('hypogeum_hot_segments_deferred_total', 'Entity segments put off, by reason.', 'reason', [
+    ['ring', interest.deferredByRing],
+    ['budget', interest.deferredByBudget],
+    ['back_pressure', interest.deferredByBackPressure],
+  ]);
+  yield counter(
+    'hypogeum_state_frames_skipped_total',
+    'Frames not sent because the socket was clogged.',
+    interest.framesSkipped,
+  );
+  yield counter(
+    'hypogeum_slow_consumers_total',
+    'Clients dropped because they did not keep up.',
+    interest.slowConsumersDropped,
+  );
+  yield counterBy('hypogeum_view_changes_total', 'Entities that came into or left the view of a client.', 'change', [
+    ['add', interest.viewAdds],
+    ['remove', interest.viewRemoves],
+  ]);
+  yield {
+    name: 'hypogeum_visible_entities',
+    help: 'Entities in the view of a client, per state frame.',
+    type: 'histogram',
+    samples: [{ bounds: VISIBLE_BOUNDS, counts: interest.visibleCounts, sum: interest.visibleSum }],
+  };
+}
+
+function* journalMetrics(journal: JournalTotals): Iterable<MetricFamily> {
+  const reading = journal.collect();
+  yield counter('hypogeum_journal_bytes_total', 'Bytes made durable, framing included.', reading.bytesTotal);
+  yield counter('hypogeum_journal_records_total', 'Records made durable.', reading.recordsTotal);
+  yield counter('hypogeum_journal_commits_total', 'Group commits.', reading.commitsTotal);
+  yield counter('hypogeum_journal_failures_total', 'Matches that went on unrecorded.', reading.failuresTotal);
+  yield counter('hypogeum_journal_archived_total', 'Matches that became replay files.', reading.archivedTotal);
+  yield counter(
+    'hypogeum_journal_archive_failures_total',
+    'Matches whose replay could not be written; their journals were kept.',
+    reading.archiveFailuresTotal,
+  );
+  yield {
+    name: 'hypogeum_journal_lag_seconds',
+    help: 'Age of the oldest record that is not durable yet.',
+    type: 'gauge',
+    samples: [{ value: reading.lagSeconds }],
+  };
+}
+
+function* pingMetrics(ping: PingTotals): Iterable<MetricFamily> {
+  const { sent, lost, rtt } = ping.collect();
+  yield {
+    name: 'hypogeum_rtt_seconds',
+    help: 'Round trips of WebSocket pings.',
+    type: 'histogram',
+    samples: [{ bounds: rtt.bounds, counts: rtt.counts, sum: rtt.sum }],
+  };
+  yield counter('hypogeum_pings_total', 'Pings sent.', sent);
+  yield counter('hypogeum_pings_lost_total', 'Pings not answered before the next.', lost);
+}
+
+function* roomMetrics(room: RoomTotals): Iterable<MetricFamily> {
+  yield counter('hypogeum_room_joins_total', 'Players seated.', room.joins);
+  yield counter('hypogeum_room_drops_total', 'Connections lost whose seat was held.', room.drops);
+  yield counter('hypogeum_room_resumes_total', 'Seats taken again after a drop.', room.resumes);
+  yield counterBy(
+    'hypogeum_room_joins_refused_total',
+    'Joins refused by rooms, by code.',
+    'code',
+    room.joinsRefused.collect(),
+  );
+  yield counterBy('hypogeum_commands_refused_total', 'Commands refused, by code.', 'code', room.refusals.collect());
+  yield counter('hypogeum_unknown_messages_total', 'Messages of unknown type, ignored.', room.unknownMessages);
+  yield counterBy(
+    'hypogeum_room_faults_total',
+    'Bugs caught in rooms, by hook or phase.',
+    'where',
+    room.faults.collect(),
+  );
+  yield counter(
+    'hypogeum_client_corrections_total',
+    'Predictions that clients report to have corrected.',
+    room.corrections,
+  );
+  yield counter(
+    'hypogeum_client_desyncs_total',
+    'Corrections that clients report without a cause on the server.',
+    room.desyncs,
+  );
+}

@@ -1,0 +1,211 @@
+/**
+ * The composition root: picks adapters, makes the services, hands them to the rooms and the HTTP surface. It decides
+ * nothing else. Usable from tests as it is from main.ts.
+ */
+import { randomBytes, randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defineRoom, matchMaker } from '@colyseus/core';
+import { ArenaRoom } from '../rooms/arena-room.ts';
+import type { RoomServices } from '../rooms/game-room.ts';
+import { prepareDataFolder, readOrCreateSecret } from './adapters/data-folder.ts';
+import { FileJournal } from './adapters/file-journal.ts';
+import { FileReplays } from './adapters/file-replays.ts';
+import type { Config } from './config.ts';
+import { HttpServer } from './http-server.ts';
+import { GameError } from './kernel/errors.ts';
+import { archiveLeftovers } from './match/archive.ts';
+import { InputTotals } from './match/input-plugin.ts';
+import { InterestTotals } from './match/interest-plugin.ts';
+import type { MatchJournal } from './match/journal.ts';
+import { JournalTotals } from './match/journal-totals.ts';
+import { PingTotals } from './match/ping-plugin.ts';
+import type { ReplayStore } from './match/replay-store.ts';
+import { RoomTotals } from './match/room-totals.ts';
+import { TickTotals } from './match/tick-metrics.ts';
+import { TickScheduler } from './match/tick-scheduler.ts';
+import { matchMetrics } from './match-metrics.ts';
+import { Health } from './ops/health.ts';
+import { createLogger, type Logger } from './ops/logger.ts';
+import { Metrics } from './ops/metrics.ts';
+import { hashPassword } from './ops/panel-access.ts';
+import { admitting, generateTokenKey, Tokens } from './sessions/tokens.ts';
+
+/** Where `vite build` puts the client. */
+export const CLIENT_DIR = fileURLToPath(new URL('../clients/browser/dist', import.meta.url));
+
+export interface ServerOptions {
+  readonly config: Config;
+  /** Made from the configuration by default. */
+  readonly log?: Logger;
+  /** Files in the data folder by default. A journal that is given stays its owner's to close. */
+  readonly journal?: MatchJournal;
+  readonly replays?: ReplayStore;
+  readonly clientDir?: string;
+}
+
+export interface HypogeumServer {
+  /** @throws GameError PORT_IN_USE, CONFIG_INVALID */
+  listen(): Promise<void>;
+  /** Drains and lets go of everything; idempotent. Never longer than `HYPOGEUM_DRAIN_SECONDS` and a moment. */
+  close(): Promise<void>;
+  /** 0 before `listen`. */
+  readonly port: number;
+  /** Where a browser on this machine finds it, with a slash at the end. */
+  readonly url: string;
+  /** A new password of the monitor, to be shown once; undefined when there was one. */
+  readonly newMonitorPassword: string | undefined;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  readonly tokens: Tokens;
+  readonly services: RoomServices;
+}
+
+/**
+ * Everything of one process but its signals. The framework's matchmaker is one per process: close one server before
+ * making another.
+ * @throws GameError DATA_UNWRITABLE, CONFIG_INVALID, JOURNAL_CORRUPT
+ */
+export async function createServer(options: ServerOptions): Promise<HypogeumServer> {
+  const { config } = options;
+  const log =
+    options.log ??
+    createLogger({ level: config.log.level, isProduction: config.isProduction, buildId: config.buildId });
+  await prepareDataFolder(config.dataDir);
+  const tokens = await openTokens(config);
+  const monitor = await openMonitorPassword(config);
+  const totals = {
+    tick: new TickTotals(),
+    input: new InputTotals(),
+    interest: new InterestTotals(),
+    journal: new JournalTotals(),
+    ping: new PingTotals(),
+    room: new RoomTotals(),
+  };
+  const replays =
+    options.replays ??
+    (await FileReplays.open({ folder: join(config.dataDir, 'replays'), keep: config.replays.keepMax }));
+  const ownJournal =
+    options.journal === undefined
+      ? await FileJournal.open({
+          folder: join(config.dataDir, 'journal'),
+          totals: totals.journal,
+          onDegraded: (error, matchIds) =>
+            log.error({ err: error, matches: matchIds.length }, 'journal cannot be written'),
+          onRecovered: () => log.info('journal can be written again'),
+        })
+      : undefined;
+  const journal = options.journal ?? ownJournal!;
+
+  const services: RoomServices = {
+    log,
+    scheduler: new TickScheduler({
+      reportFault: (error) => log.error({ err: error }, 'bug in handling a bug of a room'),
+    }),
+    journal,
+    replays,
+    totals,
+    settings: {
+      tickRateHz: config.match.tickRateHz,
+      patchEveryTicks: config.match.patchEveryTicks,
+      botsFillTo: config.match.bots,
+      maxPlayers: config.match.maxPlayers,
+      matchMinutes: config.match.minutes,
+      buildId: config.buildId,
+    },
+    // Sorts by time, so that folders and lists do.
+    newMatchId: () => `${Date.now().toString(36)}-${randomBytes(8).toString('hex')}`,
+    newSeed: () => randomInt(2 ** 32),
+  };
+
+  const health = new Health();
+  const metrics = new Metrics({
+    buildId: config.buildId,
+    health,
+    load: () => ({ players: matchMaker.stats.local.ccu, rooms: matchMaker.stats.local.roomCount }),
+  });
+  metrics.addSource(() => matchMetrics(totals));
+  const http = new HttpServer({
+    config,
+    log,
+    health,
+    metrics,
+    tokens,
+    replays,
+    rooms: { arena: defineRoom(admitting(ArenaRoom, tokens), { services }) },
+    monitorPasswordHash: monitor.hash,
+    clientDir: options.clientDir ?? CLIENT_DIR,
+  });
+
+  let closing: Promise<void> | undefined;
+  let tidying: Promise<void> = Promise.resolve();
+  const close = async (): Promise<void> => {
+    await http.close();
+    await tidying;
+    await ownJournal?.close();
+  };
+  return {
+    async listen() {
+      try {
+        await http.listen();
+        if (ownJournal !== undefined) tidying = tidyJournal(ownJournal, replays, log);
+      } catch (error) {
+        closing ??= close();
+        await closing;
+        throw error;
+      }
+    },
+    close: () => (closing ??= close()),
+    get port() {
+      return http.port;
+    },
+    get url() {
+      return http.url;
+    },
+    newMonitorPassword: monitor.fresh,
+    health,
+    metrics,
+    tokens,
+    services,
+  };
+}
+
+/** What a former process left behind: ended matches become replays; those cut short are kept, and said. */
+async function tidyJournal(journal: MatchJournal, replays: ReplayStore, log: Logger): Promise<void> {
+  try {
+    const archived = await archiveLeftovers(journal, replays, (error, matchId) =>
+      log.error({ err: error, matchId }, 'an ended match could not be made a replay; its journal is kept'),
+    );
+    if (archived > 0) log.info({ archived }, 'ended matches of a former process are now replays');
+    const states = await journal.list();
+    for (const kind of ['unfinished', 'corrupt'] as const) {
+      const matches = states.filter(({ state }) => state === kind).length;
+      if (matches > 0) log.warn({ matches }, `the journal holds matches that are ${kind}; see: npm run replay -- list`);
+    }
+  } catch (error) {
+    log.error({ err: error }, 'the journal of a former process could not be read');
+  }
+}
+
+async function openTokens(config: Config): Promise<Tokens> {
+  const { minutes } = config.tokens;
+  if (config.tokens.key !== undefined) return Tokens.withKey(config.tokens.key, { minutes });
+  const { text } = await readOrCreateSecret(config.dataDir, 'token-key.json', async () =>
+    JSON.stringify(await generateTokenKey()),
+  );
+  try {
+    return await Tokens.withKey(JSON.parse(text), { minutes });
+  } catch (cause) {
+    const fault = `${join(config.dataDir, 'token-key.json')} does not hold a key; delete it to get a new one`;
+    throw new GameError('CONFIG_INVALID', { faults: [fault] }, cause);
+  }
+}
+
+async function openMonitorPassword(config: Config): Promise<{ hash: string; fresh: string | undefined }> {
+  const { password } = config.monitor;
+  if (password !== undefined) return { hash: hashPassword(password), fresh: undefined };
+  // 120 random bits: the stored hash needs no salt and no work factor.
+  const generated = randomBytes(15).toString('base64url');
+  const { text, isNew } = await readOrCreateSecret(config.dataDir, 'monitor-password', () => hashPassword(generated));
+  return { hash: text, fresh: isNew ? generated : undefined };
+}
