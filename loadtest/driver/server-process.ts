@@ -12,6 +12,8 @@ export interface ServerLaunch {
   readonly nodeOptions?: readonly string[];
   /** Added to the environment, from which every `HYPOGEUM_*` of the caller is taken away. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Working directory; one without a `.env`, for a server that reads it. */
+  readonly cwd?: string;
   /** Port on which it will answer `/readyz` with 200. */
   readonly port: number;
   /** Binds it to this CPU with taskset. */
@@ -53,6 +55,7 @@ export class ServerProcess {
     this.#child = spawn(command[0]!, command.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...Object.fromEntries(inherited), ...launch.env },
+      ...(launch.cwd === undefined ? {} : { cwd: launch.cwd }),
     });
     running.add(this.#child);
     this.#child.once('exit', () => running.delete(this.#child));

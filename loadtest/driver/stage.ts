@@ -214,6 +214,8 @@ async function startSubject(
   }
   return ServerProcess.start({
     script: ARENA,
+    argv: ['--no-build'],
+    cwd: dataDir!,
     nodeOptions: SERVER_NODE_OPTIONS,
     port,
     ...pin,
@@ -234,6 +236,8 @@ async function startSubject(
       HYPOGEUM_TICK_RATE: String(options.tickRateHz),
       HYPOGEUM_PATCH_EVERY_TICKS: String(options.patchEveryTicks),
       HYPOGEUM_MATCH_MINUTES: '60',
+      // Nobody waits for the players of a bench to come back.
+      HYPOGEUM_DRAIN_SECONDS: '2',
     },
   });
 }
