@@ -254,6 +254,30 @@ describe('TickScheduler', () => {
     );
   });
 
+  for (const costMs of [0, WAKE_MAX_MS + 1]) {
+    it(`never runs a loop again that was stopped while it waited to catch up, by a tick of ${costMs} ms`, () => {
+      const { clock, add } = setUp();
+      let ticks = 0;
+      let isStopped = false;
+      const victim = add(20, () => {
+        assert.equal(isStopped, false, 'a stopped loop ran');
+        ticks++;
+      });
+      add(20, () => {
+        // The victim has run, is behind and waits: this loop has its turn first.
+        if (ticks < 2) return;
+        victim.stop();
+        isStopped = true;
+        clock.spend(costMs);
+      });
+      clock.run(30);
+      clock.nowMs = 160;
+      clock.run(2000);
+      assert.equal(ticks, 2);
+      assert.equal(isStopped, true);
+    });
+  }
+
   it('sets no timer while there is no loop, so that the process may end', () => {
     const { clock, add } = setUp();
     assert.equal(clock.isArmed, false);
