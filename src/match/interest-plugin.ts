@@ -372,6 +372,8 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     this.#findRemoved();
     this.#dropLeaving();
     this.#encodeChanges();
+    const crossed = [...this.#crossed];
+    this.#crossed.clear();
     this.#live.length = 0;
     for (const client of clients) {
       const observer = client.state === ClientState.JOINED ? this.#observers.get(client.sessionId) : undefined;
@@ -384,10 +386,9 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
         observer.isLost = false;
         for (let slot = 0; slot < this.#top; slot++) this.#refresh(observer, slot);
       } else {
-        for (const slot of this.#crossed) this.#refresh(observer, slot);
+        for (const slot of crossed) this.#refresh(observer, slot);
       }
     }
-    this.#crossed.clear();
   }
 
   compose(index: number, otherBytes: number, isDroppable: boolean): number {
@@ -402,66 +403,13 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     }
 
     const isClogged = this.#checkSocket(observer);
-    const { visible, visibleCount, ring, owed, owedSince } = observer;
-    const patch = this.#patch;
-    const changed = this.#changed;
-    const changedPublic = this.#changedPublic;
-    const due = this.#due;
-    let dueCount = 0;
-    let dueBytes = 0;
-    let own = 0;
-    let byRing = 0;
-    for (let i = 0; i < visibleCount; i++) {
-      const slot = visible[i]!;
-      const kind = ring[slot]!;
-      const before = owed[slot]!;
-      const mask = before | (kind === OWN_RING ? changed[slot]! : changedPublic[slot]!);
-      if (mask === 0) continue;
-      if (before === 0) owedSince[slot] = patch;
-      owed[slot] = mask;
-      if (kind === OWN_RING) {
-        own++;
-        continue;
-      }
-      const period = this.#periods[kind]!;
-      if (period > 1 && (patch + slot) % period !== 0) {
-        byRing++;
-        continue;
-      }
-      due[dueCount++] = slot;
-      dueBytes += before === 0 ? this.#segmentBytes[slot]! : this.#sizeOf(slot, mask);
-    }
-
-    const totals = this.#totals;
-    totals.deferredByRing += byRing;
-    if (isClogged && isDroppable) {
-      totals.deferredByBackPressure += dueCount + own;
-      totals.framesSkipped++;
-      return -1;
-    }
-
-    let at = 0;
-    if (own > 0) {
-      for (let i = 0; i < visibleCount; i++) {
-        const slot = visible[i]!;
-        if (ring[slot] === OWN_RING && owed[slot] !== 0) at = this.#pay(observer, slot, at);
-      }
-    }
-    if (isClogged) {
-      totals.deferredByBackPressure += dueCount;
-    } else {
-      const credit = this.#creditOf(observer) - otherBytes - at - webSocketHeader(otherBytes + at + dueBytes);
-      if (dueBytes <= credit) {
-        for (let i = 0; i < dueCount; i++) at = this.#pay(observer, due[i]!, at);
-      } else {
-        at = this.#payMostUrgent(observer, dueCount, at, credit);
-      }
-    }
+    const at = isClogged && isDroppable ? this.#putOff(observer) : this.#fill(observer, otherBytes, isClogged);
+    if (at < 0) return -1;
     const bytes = otherBytes + at;
     const overdraft = -this.#options.budgetBytesPerSecond * BURST_SECONDS;
     observer.creditBytes = Math.max(observer.creditBytes - bytes - webSocketHeader(bytes), overdraft);
     this.#count(bytes);
-    this.#countVisible(visibleCount);
+    this.#countVisible(observer.visibleCount);
     return at;
   }
 
@@ -499,6 +447,119 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       observer.owed[slot] = this.#unnoticed(slot, this.#entities[slot]!, layout) & mask;
       observer.owedSince[slot] = this.#patch;
     }
+  }
+
+  // One client's hot bytes.
+
+  /** Writes what is due into `hotBytes`, and notes what is not as owed. @returns bytes written */
+  #fill(observer: Observer, otherBytes: number, isClogged: boolean): number {
+    const { visible, visibleCount, ring, owed } = observer;
+    const patch = this.#patch;
+    const periods = this.#periods;
+    const changed = this.#changedPublic;
+    const segmentAt = this.#segmentAt;
+    const segmentBytes = this.#segmentBytes;
+    const from = this.#segments;
+    const to = this.hotBytes;
+    let at = 0;
+    let dueCount = 0;
+    let dueBytes = 0;
+    let segments = 0;
+    let byRing = 0;
+
+    for (let i = 0; i < visibleCount; i++) {
+      const slot = visible[i]!;
+      if (ring[slot] === OWN_RING) at = this.#payOwn(observer, slot, at);
+    }
+    const ownEnd = at;
+    // Most often everybody in view is due, nobody is owed anything from before, and all of it fits. So the
+    // segments are copied before it is known that they do; if not, they are taken back.
+    for (let i = 0; i < visibleCount; i++) {
+      const slot = visible[i]!;
+      const before = owed[slot]!;
+      const mask = before | changed[slot]!;
+      if (mask === 0) continue;
+      const kind = ring[slot]!;
+      if (kind === OWN_RING) continue;
+      const period = periods[kind]!;
+      if (period > 1 && (patch + slot) % period !== 0) {
+        if (before === 0) observer.owedSince[slot] = patch;
+        owed[slot] = mask;
+        byRing++;
+      } else if (before !== 0) {
+        owed[slot] = mask;
+        this.#due[dueCount++] = slot;
+        dueBytes += this.#sizeOf(slot, mask);
+      } else {
+        let source = segmentAt[slot]!;
+        const end = at + segmentBytes[slot]!;
+        while (at < end) to[at++] = from[source++]!;
+        segments++;
+      }
+    }
+    const totals = this.#totals;
+    totals.deferredByRing += byRing;
+
+    const total = otherBytes + at + dueBytes;
+    if (!isClogged && total + webSocketHeader(total) <= this.#creditOf(observer)) {
+      for (let i = 0; i < dueCount; i++) at = this.#pay(observer, this.#due[i]!, at);
+      totals.hotSegments += segments;
+      return at;
+    }
+    dueCount = this.#takeBack(observer);
+    if (isClogged) {
+      totals.deferredByBackPressure += dueCount;
+      return ownEnd;
+    }
+    const creditBytes = this.#creditOf(observer) - otherBytes - ownEnd - webSocketHeader(total);
+    return this.#payMostUrgent(observer, dueCount, ownEnd, creditBytes);
+  }
+
+  /** Nothing is sent now: all that changed is owed. @returns -1 */
+  #putOff(observer: Observer): number {
+    for (let i = 0; i < observer.visibleCount; i++) {
+      const slot = observer.visible[i]!;
+      const isOwn = observer.ring[slot] === OWN_RING;
+      this.#owe(observer, slot, isOwn ? this.#changed[slot]! : this.#changedPublic[slot]!);
+      if (observer.owed[slot] !== 0) this.#totals.deferredByBackPressure++;
+    }
+    this.#totals.framesSkipped++;
+    return -1;
+  }
+
+  /** Makes all that is due this patch owed. @returns how many entities, listed in `#due` */
+  #takeBack(observer: Observer): number {
+    let dueCount = 0;
+    for (let i = 0; i < observer.visibleCount; i++) {
+      const slot = observer.visible[i]!;
+      const kind = observer.ring[slot]!;
+      if (kind === OWN_RING) continue;
+      this.#owe(observer, slot, this.#changedPublic[slot]!);
+      if (observer.owed[slot] === 0 || (this.#patch + slot) % this.#periods[kind]! !== 0) continue;
+      this.#due[dueCount++] = slot;
+    }
+    return dueCount;
+  }
+
+  #owe(observer: Observer, slot: number, mask: number): void {
+    if (mask === 0) return;
+    if (observer.owed[slot] === 0) observer.owedSince[slot] = this.#patch;
+    observer.owed[slot]! |= mask;
+  }
+
+  #payOwn(observer: Observer, slot: number, at: number): number {
+    const mask = observer.owed[slot]! | this.#changed[slot]!;
+    if (mask === 0) return at;
+    observer.owed[slot] = mask;
+    return this.#pay(observer, slot, at);
+  }
+
+  /** Appends what the observer is owed of an entity. @returns the end */
+  #pay(observer: Observer, slot: number, at: number): number {
+    const mask = observer.owed[slot]!;
+    observer.owed[slot] = 0;
+    this.#totals.hotSegments++;
+    return this.#write(slot, mask, this.hotBytes, at);
   }
 
   // Membership.
@@ -731,20 +792,6 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     let size = this.#headerAt[slot]!.length;
     for (let i = 0; i < count; i++) if ((mask & (1 << i)) !== 0) size += 1 + bytes[i]!;
     return size;
-  }
-
-  /** Appends what the observer is owed of an entity. @returns the end */
-  #pay(observer: Observer, slot: number, at: number): number {
-    const mask = observer.owed[slot]!;
-    observer.owed[slot] = 0;
-    this.#totals.hotSegments++;
-    if (mask !== this.#changedPublic[slot]) return this.#write(slot, mask, this.hotBytes, at);
-    const to = this.hotBytes;
-    const from = this.#segments;
-    let source = this.#segmentAt[slot]!;
-    const end = at + this.#segmentBytes[slot]!;
-    while (at < end) to[at++] = from[source++]!;
-    return at;
   }
 
   /** Pays what fits, nearest first; each patch of waiting brings an entity nearer, so none waits for ever. */

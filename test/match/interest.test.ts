@@ -429,7 +429,7 @@ interface Happening {
 }
 
 const happening = fc.record({
-  kind: fc.nat(15),
+  kind: fc.nat(16),
   who: fc.nat(30),
   x: fc.integer({ min: -50, max: MAP_SIZE + 50 }),
   y: fc.integer({ min: -50, max: MAP_SIZE + 50 }),
@@ -470,7 +470,11 @@ function live(stage: Stage, history: readonly Happening[]): void {
     else if (kind === 11 && client !== undefined) client.ref.bufferedAmount = who % 2 === 0 ? 0 : 20_000;
     else if (kind === 12 && client !== undefined && avatar !== undefined) stage.observe(client, avatar);
     else if (kind === 13) stage.interest.setShedLevel(who % 3);
-    else if (kind >= 14) {
+    else if (kind === 16 && key !== undefined) {
+      // A seat that is left and taken within one patch: another entity under the same key.
+      stage.removeAvatar(key, orders[who % 3]!);
+      stage.spawnAvatar(key, x, y);
+    } else if (kind >= 14) {
       const moved: Avatar | Rocket | undefined = pick([...avatars.values(), ...stage.state.rockets.values()], who);
       // Half of the time a few steps, so that borders are crossed both ways.
       if (moved !== undefined && kind === 14) stage.moveTo(moved, x, y);
