@@ -5,7 +5,7 @@ import { ArenaState, PHASES } from '../schema/arena-state.ts';
 import type { MatchSetup } from '../src/kernel/simulation.ts';
 import type { InterestOptions } from '../src/match/interest-plugin.ts';
 import { type ArenaIntent, type ArenaWorld, arena, think } from '../src/sim/arena.ts';
-import { PHASE_ENDED, REWIND_PER_TICK, TICK_RATE_HZ, UNITS_PER_METRE } from '../src/sim/tuning.ts';
+import { PHASE_ENDED, REWIND_PER_TICK, UNITS_PER_METRE } from '../src/sim/tuning.ts';
 import { ArenaProjection } from './arena-projection.ts';
 import { type FrameBinding, GameRoom, type Player } from './game-room.ts';
 
@@ -37,8 +37,8 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
   }
 
   protected override setupMatch(seed: number): MatchSetup {
-    const { maxPlayers, matchMinutes } = this.services.settings;
-    return { seed, map: 'colosseum', capacity: maxPlayers, liveTicks: matchMinutes * 60 * TICK_RATE_HZ };
+    const { maxPlayers, matchMinutes, tickRateHz } = this.services.settings;
+    return { seed, map: 'colosseum', capacity: maxPlayers, liveTicks: matchMinutes * 60 * tickRateHz };
   }
 
   protected override createState(world: ArenaWorld): ArenaState {

@@ -17,6 +17,7 @@ import {
 import type { Schema } from '@colyseus/schema';
 import * as z from 'zod';
 import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
+import type { EndReason } from '../src/kernel/match-header.ts';
 import type { MatchSetup, SeatEvent, SeatIntent, Simulation } from '../src/kernel/simulation.ts';
 import { HotSerializer } from '../src/match/hot-serializer.ts';
 import { INPUT_QUEUE_MAX, InputPlugin, type InputTotals } from '../src/match/input-plugin.ts';
@@ -175,6 +176,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   readonly #budgets = new Map<string, CommandBudget>();
   #entry: { tick: number; events: SeatEvent[]; intents: SeatIntent<Intent>[] } = { tick: 0, events: [], intents: [] };
   #events: SeatEvent[] = [];
+  #isDraining = false;
   #ending: 'running' | 'over' | 'failed' = 'running';
 
   constructor() {
@@ -359,9 +361,15 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.#vacate(seat);
   }
 
+  /** The process drains: nobody else can go on with this match yet, so it ends here, recorded as cut short. */
+  override onBeforeShutdown(): void {
+    this.#isDraining = true;
+    void this.disconnect(CloseCode.SERVER_SHUTDOWN);
+  }
+
   override async onDispose(): Promise<void> {
     this.plugins.tick.stop();
-    if (this.#ending === 'running') await this.#finish('abandoned');
+    if (this.#ending === 'running') await this.#finish(this.#isDraining ? 'shutdown' : 'abandoned');
     this.services.log.info({ matchId: this.matchId, roomId: this.roomId, ending: this.#ending }, 'match disposed');
   }
 
@@ -491,7 +499,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   // How a match ends -------------------------------------------------------------------------------------------
 
-  async #finish(reason: 'completed' | 'abandoned'): Promise<void> {
+  async #finish(reason: EndReason): Promise<void> {
     this.#ending = 'over';
     await this.plugins.journal.finish(this.world, { reason, standings: this.sim.standings(this.world) });
   }
