@@ -36,6 +36,8 @@ process.once('exit', () => {
 export class ServerProcess {
   readonly port: number;
   readonly endpoint: string;
+  /** Bearer token of its `/metrics`; empty where it wants none. */
+  readonly metricsToken: string;
   readonly #child: ChildProcess;
   readonly #headers: Record<string, string>;
   #output = '';
@@ -43,6 +45,7 @@ export class ServerProcess {
   private constructor(launch: ServerLaunch) {
     this.port = launch.port;
     this.endpoint = `ws://127.0.0.1:${launch.port}`;
+    this.metricsToken = launch.metricsToken ?? '';
     this.#headers = launch.metricsToken === undefined ? {} : { authorization: `Bearer ${launch.metricsToken}` };
     const command = [
       process.execPath,
