@@ -25,6 +25,9 @@ import {
 /** First byte of a change of structure; the refId follows. */
 export const SWITCH_TO_STRUCTURE = 255;
 
+/** Operation bits of a changed field; the field index is added (`OPERATION.ADD`, as the stock encoder has it). */
+export const FIELD_CHANGED = 128;
+
 /** Wire bytes of the integer types that may be hot. All are little-endian; a boolean is 0 or 1. */
 const HOT_TYPE_BYTES: Readonly<Record<string, 1 | 2 | 4>> = {
   boolean: 1,
@@ -39,7 +42,7 @@ const HOT_TYPE_BYTES: Readonly<Record<string, 1 | 2 | 4>> = {
 /** One hot field of a Schema class: full-state-only, and of a fixed-size integer type. */
 export interface HotField {
   readonly name: string;
-  /** Field index; with operation REPLACE, which is 0, also the field's byte on the wire. */
+  /** Field index; with {@link FIELD_CHANGED} the field's byte on the wire. */
   readonly index: number;
   readonly bytes: 1 | 2 | 4;
   /** View tag; undefined for a field that everybody receives who sees the entity. */
@@ -191,7 +194,7 @@ export function assertColyseusInternals(): void {
     (mirror.probes as MapSchema<any>).get('a');
   decoder.decode(patch);
   expect(seen()?.cold === 0, 'a view brings its entity');
-  decoder.decode(Uint8Array.of(...structureHeader(probe), 1, 300 & 255, 300 >> 8));
+  decoder.decode(Uint8Array.of(...structureHeader(probe), FIELD_CHANGED | 1, 300 & 255, 300 >> 8));
   expect(seen()?.hot === 300, 'a hot segment is decoded as a change');
   expect(seen()?.own !== 0, 'a tagged field stays with its owner');
   isProven = true;

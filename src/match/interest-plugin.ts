@@ -16,6 +16,7 @@ import { CLOSE } from '../kernel/errors.ts';
 import {
   assertColyseusInternals,
   bufferedBytesOf,
+  FIELD_CHANGED,
   forgetViewChanges,
   hotFieldsOf,
   isAttached,
@@ -776,7 +777,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       if ((mask & (1 << i)) === 0) continue;
       const value = this.#shadow[base + i]!;
       const width = bytes[i]!;
-      to[at++] = index[i]!;
+      to[at++] = FIELD_CHANGED | index[i]!;
       to[at++] = value & 255;
       if (width > 1) to[at++] = (value >> 8) & 255;
       if (width > 2) {

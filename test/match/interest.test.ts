@@ -494,7 +494,7 @@ describe('interest: the encode-decode oracle', () => {
         live(stage, history);
         stage.assertTruth();
       }),
-      { seed: SEED, numRuns: 600 },
+      { seed: SEED, numRuns: 300 },
     );
   });
 
@@ -506,7 +506,7 @@ describe('interest: the encode-decode oracle', () => {
         stage.settle(200);
         stage.assertTruth();
       }),
-      { seed: SEED, numRuns: 80 },
+      { seed: SEED, numRuns: 40 },
     );
   });
 

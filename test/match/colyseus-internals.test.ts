@@ -1,0 +1,217 @@
+/**
+ * One test per unpromised fact that src/match rests on. If an upgrade of @colyseus/* turns one red, mend
+ * src/match/colyseus-internals.ts (and hot-serializer.ts) before anything else.
+ */
+import assert from 'node:assert/strict';
+import { type Client, Room, SchemaSerializer } from '@colyseus/core';
+import { type ChangeTree, Decoder, Encoder, type Schema, StateView, schema, t } from '@colyseus/schema';
+import * as internals from '../../src/match/colyseus-internals.ts';
+
+const Thing = schema(
+  {
+    name: t.string().default(''),
+    flag: t.boolean().default(false).fullStateOnly(),
+    small: t.int8().default(0).fullStateOnly(),
+    byte: t.uint8().default(0).fullStateOnly(),
+    short: t.int16().default(0).fullStateOnly(),
+    word: t.uint16().default(0).fullStateOnly(),
+    long: t.int32().default(0).fullStateOnly(),
+    wide: t.uint32().default(0).fullStateOnly(),
+    own: t.uint8().default(0).fullStateOnly().view(2),
+    title: t.string().default('').fullStateOnly(),
+    exact: t.number().default(0).fullStateOnly(),
+  },
+  'InternalsThing',
+);
+const ThingState = schema({ phase: t.uint8().default(0), things: t.map(Thing).view() }, 'InternalsState');
+
+function stateWithThing() {
+  const state = new ThingState();
+  const thing = new Thing();
+  state.things.set('a', thing);
+  return { state, thing, encoder: new Encoder(state) };
+}
+
+/** A room outside of a server has timers, but nobody who would dispose it. */
+function stopTimersOf(room: Room): void {
+  room.setTimestep(() => {}, 2 ** 31 - 1);
+  room.patchRate = 0;
+  const { _simulationInterval, _autoDisposeTimeout } = room as unknown as Record<string, NodeJS.Timeout>;
+  clearInterval(_simulationInterval);
+  clearTimeout(_autoDisposeTimeout);
+  room.clock.stop();
+}
+
+describe('what we take for granted of Colyseus', () => {
+  it('the self-check at start passes', () => {
+    assert.doesNotThrow(() => internals.assertColyseusInternals());
+  });
+
+  it('hot fields are the full-state-only integers, with index, size and view tag', () => {
+    assert.deepEqual(
+      internals.hotFieldsOf(new Thing()).map(({ name, index, bytes, tag }) => [name, index, bytes, tag]),
+      [
+        ['flag', 1, 1, undefined],
+        ['small', 2, 1, undefined],
+        ['byte', 3, 1, undefined],
+        ['short', 4, 2, undefined],
+        ['word', 5, 2, undefined],
+        ['long', 6, 4, undefined],
+        ['wide', 7, 4, undefined],
+        ['own', 8, 1, 2],
+      ],
+    );
+  });
+
+  it('a hot segment is what the stock encoder would have written: 255, refId, field index, little-endian value', () => {
+    const Tracked = schema(
+      { long: t.int32().default(0), short: t.int16().default(0), flag: t.boolean().default(false) },
+      'InternalsTracked',
+    );
+    const TrackedState = schema({ things: t.map(Tracked) }, 'InternalsTrackedState');
+    const state = new TrackedState();
+    const thing = new Tracked();
+    state.things.set('a', thing);
+    const encoder = new Encoder(state);
+    encoder.encode();
+    encoder.discardChanges();
+    const ADD = internals.FIELD_CHANGED;
+    thing.assign({ long: -70_000, short: -2, flag: true });
+    assert.deepEqual(
+      [...encoder.encode()],
+      [...internals.structureHeader(thing), ADD, 0x90, 0xee, 0xfe, 0xff, ADD | 1, 0xfe, 0xff, ADD | 2, 1],
+    );
+  });
+
+  it('refIds above 127 are written with a prefix, as the header does', () => {
+    const { state } = stateWithThing();
+    let last = new Thing();
+    for (let i = 0; i < 400; i++) {
+      last = new Thing();
+      state.things.set(String(i), last);
+    }
+    assert.deepEqual([...internals.structureHeader(state.things.get('0')!).slice(0, 1)], [255]);
+    assert.deepEqual([...internals.structureHeader(state.things.get('200')!)].slice(0, 2), [255, 0xcc]);
+    assert.deepEqual([...internals.structureHeader(last)].slice(0, 2), [255, 0xcd]);
+  });
+
+  it('writing a full-state-only field leaves no change behind, but the full state carries it', () => {
+    const { state, thing, encoder } = stateWithThing();
+    encoder.encode();
+    encoder.discardChanges();
+    thing.short = 5;
+    assert.equal(encoder.hasChanges, false);
+    const view = new StateView();
+    view.add(thing);
+    const at = { offset: 0 };
+    encoder.encodeAll(at);
+    const mirror = new ThingState();
+    new Decoder(mirror).decode(encoder.encodeAllView(view, at.offset, at));
+    assert.equal(mirror.things.get('a')?.short, 5);
+    assert.equal(state.things.get('a')?.short, 5);
+  });
+
+  it('adding an unsent entity to a view leaves its full-state-only fields out, adding a sent one does not', () => {
+    for (const isSent of [false, true]) {
+      const { thing, encoder } = stateWithThing();
+      if (isSent) {
+        encoder.encode();
+        encoder.discardChanges();
+      }
+      assert.equal(internals.isUnsent(thing), !isSent);
+      thing.short = 5;
+      const view = new StateView();
+      view.add(thing);
+      const mirror = new ThingState();
+      const at = { offset: 0 };
+      encoder.encode(at);
+      new Decoder(mirror).decode(encoder.encodeView(view, at.offset, at));
+      assert.equal(mirror.things.get('a')?.short, isSent ? 5 : undefined);
+    }
+  });
+
+  it('an entity taken out of the state is detached, with its place in the parent still known', () => {
+    const { state, thing, encoder } = stateWithThing();
+    const view = new StateView();
+    view.add(thing);
+    encoder.encode();
+    encoder.discardChanges();
+    state.things.delete('a');
+    assert.equal(internals.isAttached(thing), false);
+    view.remove(thing);
+    const mirror = new ThingState();
+    const at = { offset: 0 };
+    new Decoder(mirror).decode(encoder.encodeView(view, at.offset, at));
+    assert.equal(mirror.things?.get('a'), undefined);
+  });
+
+  it('lists the dirty structures that a view could see something of, and no others', () => {
+    const { state, thing, encoder } = stateWithThing();
+    encoder.encode();
+    encoder.discardChanges();
+    const dirty: ChangeTree[] = [];
+    thing.name = 'x';
+    internals.collectFilteredChanges(encoder, dirty);
+    assert.deepEqual(
+      dirty.map(({ ref }) => ref),
+      [thing],
+    );
+    encoder.discardChanges();
+    internals.collectFilteredChanges(encoder, dirty);
+    assert.equal(dirty.length, 0);
+    assert.equal(internals.hasStreams(encoder), false);
+    assert.equal(state.phase, 0);
+  });
+
+  it('the view pass may write over the last view, as what it returns is a copy', () => {
+    const { thing, encoder } = stateWithThing();
+    const at = { offset: 1 };
+    encoder.encode(at);
+    const sharedEnd = at.offset;
+    const views = [new StateView(), new StateView()];
+    for (const view of views) view.add(thing);
+    const bodies = views.map((view) => {
+      at.offset = sharedEnd;
+      return encoder.encodeView(view, sharedEnd, at);
+    });
+    assert.deepEqual(bodies[0], bodies[1]);
+    assert.notEqual(bodies[0]!.buffer, encoder.sharedBuffer.buffer);
+  });
+
+  it('the stock serializer keeps its encoder and the cache flag where a subclass finds them', () => {
+    class Probe extends SchemaSerializer<Schema> {
+      facts(): unknown[] {
+        return [this.encoder instanceof Encoder, typeof this.needFullEncode, this.hasFilters];
+      }
+    }
+    const probe = new Probe();
+    probe.reset(new ThingState());
+    assert.deepEqual(probe.facts(), [true, 'boolean', true]);
+  });
+
+  it('a room sets its serializer through setSerializer before it hands over the state, and can kick by code', () => {
+    const calls: string[] = [];
+    class Probe extends Room<{ state: Schema }> {
+      override state = new ThingState();
+      override setSerializer(): void {
+        super.setSerializer({
+          id: 'schema',
+          reset: () => void calls.push('reset'),
+          getFullState: () => new Uint8Array(),
+          applyPatches: () => false,
+        });
+        calls.push('set');
+      }
+    }
+    const room = new Probe();
+    (room as unknown as { __init(): void }).__init();
+    assert.deepEqual(calls, ['set', 'reset']);
+    assert.equal(typeof room.kickClient, 'function');
+    stopTimersOf(room);
+  });
+
+  it('an input buffer, where there is one, tells the acknowledgement', () => {
+    assert.equal(internals.inputAckOf({} as Client), 0);
+    assert.equal(internals.inputAckOf({ _inputBuffer: { ackSeq: 7 } } as unknown as Client), 7);
+  });
+});
