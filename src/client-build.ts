@@ -28,7 +28,7 @@ export async function buildClient(say: (text: string) => void): Promise<BuildOut
   const hash = await sourceHash();
   const built = await readFile(STAMP, 'utf8').catch(() => undefined);
   if (built === hash) return 'current';
-  say(built === undefined ? 'building the client (first start)' : 'building the client (its sources changed)');
+  say(built === undefined ? 'building the client' : 'building the client: its sources changed');
   await runVite();
   await writeFile(STAMP, hash);
   return 'built';
@@ -76,4 +76,14 @@ async function runVite(): Promise<void> {
     child.once('close', resolve);
   });
   if (code !== 0) throw new Error(`the client does not build:\n${output.trim()}`);
+}
+
+if (import.meta.main) {
+  if (process.argv.includes('--help') || process.argv.includes('-h')) {
+    console.log('Usage: npm run build\n\nBuilds the browser client if its sources changed since the last build.');
+  } else {
+    const outcome = await buildClient((text) => console.log(text));
+    console.log(`client: ${outcome}`);
+    if (outcome === 'unbuildable') process.exitCode = 1;
+  }
 }

@@ -1,0 +1,83 @@
+/**
+ * Runs the test suite: `npm test [-- options] [files or folders]`.
+ *
+ * Ends with the plain line `N passed, N failed`, mocha's own totals. Nothing is skipped silently: a pending test fails
+ * the run. A file's position must not matter: `--shuffle` runs the files in a random order and prints the seed that
+ * repeats it.
+ */
+import { globSync, statSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import Mocha from 'mocha';
+import { nextBelow, seedSfc32 } from '../src/kernel/rng.ts';
+
+const USAGE = `Usage: npm test [-- options] [files or folders]
+
+  --grep TEXT      only tests whose full name contains the text
+  --shuffle [N]    files in a random order, given by the seed N
+  --bail           stop at the first failure
+  --timeout MS     for tests that set none, default 20000
+  --reporter NAME  mocha reporter, default spec on a terminal, dot elsewhere
+  --help           this text
+`;
+/** After the last test everything a test started must be gone by this time, ms. */
+const LINGER_MS = 10_000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    grep: { type: 'string' },
+    shuffle: { type: 'boolean' },
+    bail: { type: 'boolean' },
+    timeout: { type: 'string', default: '20000' },
+    reporter: { type: 'string', default: process.stdout.isTTY ? 'spec' : 'dot' },
+    help: { type: 'boolean' },
+  },
+});
+if (values.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+
+const wanted = values.shuffle ? positionals.filter((word) => !/^\d+$/.test(word)) : positionals;
+const files = (wanted.length === 0 ? ['test'] : wanted)
+  .flatMap((path) => (statSync(path).isDirectory() ? globSync(`${path}/**/*.test.ts`) : [path]))
+  .sort();
+if (values.shuffle) {
+  const seed = Number(positionals.find((word) => /^\d+$/.test(word)) ?? Date.now() % 1_000_000);
+  shuffle(files, seed);
+  console.log(`order of files: --shuffle ${seed}`);
+}
+
+const mocha = new Mocha({
+  timeout: Number(values.timeout),
+  reporter: values.reporter,
+  bail: values.bail === true,
+  forbidOnly: process.env['CI'] !== undefined,
+  forbidPending: true,
+  ...(values.grep === undefined ? {} : { fgrep: values.grep }),
+});
+for (const file of files) mocha.addFile(file);
+await mocha.loadFilesAsync();
+const runner = mocha.run((failures) => {
+  const { passes = 0, tests = 0 } = runner.stats ?? {};
+  // Zero tests are no success: a glob that matches nothing would be green for ever.
+  process.exitCode = failures > 0 || tests === 0 ? 1 : 0;
+  const sayTotals = (): void => console.log(`${passes} passed, ${failures} failed`);
+  setTimeout(() => {
+    console.error(
+      `still alive ${LINGER_MS / 1000} s after the last test: ${process.getActiveResourcesInfo().join(', ')}`,
+    );
+    sayTotals();
+    process.exit(process.exitCode || 1);
+  }, LINGER_MS).unref();
+  process.once('exit', sayTotals);
+});
+
+function shuffle(items: string[], seed: number): void {
+  const state = new Int32Array(4);
+  seedSfc32(state, 0, seed);
+  for (let at = items.length - 1; at > 0; at--) {
+    const other = nextBelow(state, 0, at + 1);
+    [items[at], items[other]] = [items[other]!, items[at]!];
+  }
+}
