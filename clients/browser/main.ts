@@ -102,7 +102,7 @@ async function start(): Promise<void> {
 /** The list is a courtesy: without it the door is complete. */
 async function listReplays(): Promise<void> {
   try {
-    const response = await fetch('/api/replays');
+    const response = await fetch(`/api/replays?limit=${REPLAYS_SHOWN}`);
     if (!response.ok) return;
     door.showReplays(replayLines(await response.json()));
   } catch {
@@ -114,11 +114,13 @@ function replayLines(body: unknown): ReplayLine[] {
   const list = (body as { replays?: unknown }).replays;
   if (!Array.isArray(list)) return [];
   return list.slice(0, REPLAYS_SHOWN).flatMap((entry: unknown): ReplayLine[] => {
-    const { id, startedAtMs, winner, seconds } = entry as Record<string, unknown>;
+    const { id, createdAtMs, ticks, tickRateHz, result } = entry as Record<string, unknown>;
     if (typeof id !== 'string') return [];
-    const when = typeof startedAtMs === 'number' ? new Date(startedAtMs).toLocaleString() : id;
-    const length = typeof seconds === 'number' ? `${Math.round(seconds / 60)} min` : '';
-    return [{ id, label: when, note: typeof winner === 'string' && winner !== '' ? `won by ${winner}` : length }];
+    const label = typeof createdAtMs === 'number' ? new Date(createdAtMs).toLocaleString() : id;
+    const winner = (result as { standings?: { name?: unknown }[] } | undefined)?.standings?.[0]?.name;
+    const minutes = Number(ticks) / Number(tickRateHz) / 60;
+    const length = Number.isFinite(minutes) ? `${minutes.toFixed(1)} min` : '';
+    return [{ id, label, note: typeof winner === 'string' ? `won by ${winner} · ${length}` : length }];
   });
 }
 

@@ -62,9 +62,9 @@ function tilesOf(map: ArenaMap, kind: number): Path2D {
 function paintSand(context: CanvasRenderingContext2D, map: ArenaMap): void {
   const { columns, rows } = map;
   const light = context.createRadialGradient(columns / 2, rows / 2, 2, columns / 2, rows / 2, columns * 0.56);
-  light.addColorStop(0, '#3d352c');
-  light.addColorStop(0.45, '#2e2823');
-  light.addColorStop(1, '#1d1a19');
+  light.addColorStop(0, '#4a4035');
+  light.addColorStop(0.45, '#38302a');
+  light.addColorStop(1, '#231f1d');
   context.fillStyle = light;
   context.fillRect(0, 0, columns, rows);
 

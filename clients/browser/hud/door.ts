@@ -4,6 +4,9 @@ import { element } from './element.ts';
 const NAME_KEY = 'hypogeum-name';
 export const NAME_CHARS_MAX = 20;
 
+/** Offered to who has no name yet: one click is then enough. */
+const NAMES = ['Aelia', 'Cassia', 'Drusa', 'Felix', 'Lucan', 'Livia', 'Magnus', 'Nero', 'Octavia', 'Quintus'] as const;
+
 const KEYS: readonly (readonly [keys: string, what: string])[] = [
   ['W A S D', 'move'],
   ['Mouse', 'aim, left to shoot, right for a rocket'],
@@ -28,7 +31,6 @@ export class Door {
     autocomplete: 'nickname',
     spellcheck: 'false',
     enterkeyhint: 'go',
-    placeholder: 'Spectaculus',
     required: '',
   });
   readonly #play = element('button', { class: 'button-main', type: 'submit', text: 'Play' });
@@ -37,7 +39,7 @@ export class Door {
 
   /** @param onPlay called with a trimmed, non-empty name */
   constructor(onPlay: (name: string) => void) {
-    this.#name.value = readName();
+    this.#name.value = readName() || NAMES[Math.floor(Math.random() * NAMES.length)]!;
     const form = element('form', { novalidate: '' }, [
       element('label', { for: 'player-name', text: 'Your name' }),
       this.#name,

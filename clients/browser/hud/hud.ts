@@ -8,6 +8,21 @@ import { Scoreboard } from './scoreboard.ts';
 /** Below this health the bar turns to the warning colour. */
 const HP_LOW = 35;
 
+const ENDINGS: Readonly<Record<Intl.LDMLPluralRule, string>> = {
+  zero: 'th',
+  one: 'st',
+  two: 'nd',
+  few: 'rd',
+  many: 'th',
+  other: 'th',
+};
+const ORDER = new Intl.PluralRules('en', { type: 'ordinal' });
+
+/** 1st, 2nd, 3rd, 11th, ... */
+export function ordinal(place: number): string {
+  return `${place}${ENDINGS[ORDER.select(place)]}`;
+}
+
 export interface Vitals {
   readonly hp: number;
   readonly ammo: number;

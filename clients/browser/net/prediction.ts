@@ -2,12 +2,13 @@
  * One's own avatar, ahead of the server: every input is stepped at once by the very mover the server runs, and
  * corrected from the state that acknowledges it. Counts where the two disagree.
  */
-import type { InputHandle, Predict, Reconciler } from '@colyseus/sdk';
+import type { InputHandle, Predict, Reconciler, RoomClock } from '@colyseus/sdk';
 import type { ArenaInput } from '../../../schema/arena-input.ts';
 import { type ArenaState, AVATAR_FLAGS, type Avatar } from '../../../schema/arena-state.ts';
 import { type Body, stepBody } from '../../../src/sim/body.ts';
 import type { ArenaMap } from '../../../src/sim/map.ts';
 import { UNITS_PER_METRE } from '../../../src/sim/tuning.ts';
+import type { PredictionFacts } from '../probe-facts.ts';
 
 /** Fields that moving reads and writes. */
 const FIELDS = ['x', 'y', 'vx', 'vy', 'dash'] as const;
@@ -20,24 +21,15 @@ const HISTORY = 256;
 /** How long a blow, a death or a stall explains a disagreement. */
 const CAUSE_MS = 1500;
 
+/** An acknowledgement this much later than usual tells of a stall: the server waits 8 ticks for a frame. */
+const LATE_MS = 150;
+
 /** Counts since the last report, as the server's `report` command takes them. */
 export interface PredictionReport {
   corrections: number;
   desyncs: number;
   maxErrorUnits: number;
   ticks: number;
-}
-
-/** What the prediction knows about itself, for the probe. */
-export interface PredictionFacts {
-  /** Predicted and authoritative position, 1/64 m. */
-  readonly predicted: { readonly x: number; readonly y: number };
-  readonly authoritative: { readonly x: number; readonly y: number };
-  /** Largest difference of any predicted field from the server's; 0 is exact. */
-  readonly errorUnits: number;
-  readonly pendingInputs: number;
-  readonly corrections: number;
-  readonly desyncs: number;
 }
 
 export class Prediction {
@@ -49,6 +41,8 @@ export class Prediction {
   readonly #isPlayed: () => boolean;
   readonly #history = new Int32Array(HISTORY * FIELDS.length);
   readonly #historySeq = new Float64Array(HISTORY).fill(-1);
+  readonly #stepMs: number;
+  readonly #clock: Pick<RoomClock, 'smoothedRtt'>;
   #report: PredictionReport = { corrections: 0, desyncs: 0, maxErrorUnits: 0, ticks: 0 };
   #corrections = 0;
   #desyncs = 0;
@@ -58,16 +52,23 @@ export class Prediction {
   #sentAtMs = 0;
   #epoch: number;
 
+  /**
+   * @param clock the room's, for telling what a late acknowledgement is
+   * @param isPlayed whether inputs count in the present phase
+   */
   constructor(
     predict: Predict<ArenaState>,
     input: InputHandle<ArenaInput>,
     avatar: Avatar,
     map: ArenaMap,
     stepMs: number,
+    clock: Pick<RoomClock, 'smoothedRtt'>,
     isPlayed: () => boolean,
   ) {
     this.avatar = avatar;
     this.#isPlayed = isPlayed;
+    this.#clock = clock;
+    this.#stepMs = stepMs;
     this.#input = input;
     this.#hp = avatar.hp;
     this.#wasAlive = this.isAlive;
@@ -158,6 +159,9 @@ export class Prediction {
       this.noteCause(nowMs);
       return;
     }
+    // A frame that was long on its way may have come after the server had let the body coast.
+    const ageMs = (this.#input.sentCount - acknowledged) * this.#stepMs;
+    if (ageMs > this.#clock.smoothedRtt() + LATE_MS) this.noteCause(nowMs);
     const slot = acknowledged % HISTORY;
     if (this.#historySeq[slot] !== acknowledged) return;
     let errorUnits = 0;

@@ -13,13 +13,14 @@ import { fighterColour } from '../draw/palette.ts';
 import { ARENA_PROPORTIONS } from '../draw/proportions.ts';
 import type { FighterView, RocketView, Scene } from '../draw/scene.ts';
 import { element } from '../hud/element.ts';
-import { Hud } from '../hud/hud.ts';
+import { Hud, ordinal } from '../hud/hud.ts';
 import { compareScores, type ScoreLine } from '../hud/scoreboard.ts';
 import { type ArenaRoom, forgetSeat, keepSeat } from '../net/joining.ts';
 import { LateEvents } from '../net/late-events.ts';
 import { NetMeter } from '../net/net-meter.ts';
-import { Prediction, type PredictionFacts } from '../net/prediction.ts';
+import { Prediction } from '../net/prediction.ts';
 import { sentenceFor, sentenceOf } from '../net/sentences.ts';
+import type { MatchFacts, PredictionFacts } from '../probe-facts.ts';
 import { OwnRifle, traceShot } from './rifle.ts';
 import { ServerTick } from './server-tick.ts';
 
@@ -40,8 +41,6 @@ export type MatchEnd =
   | { readonly kind: 'next' }
   /** Back to the door, with a sentence if something went wrong. */
   | { readonly kind: 'door'; readonly sentence: string };
-
-export type ConnectionState = 'open' | 'reconnecting' | 'closed';
 
 interface KillMessage {
   readonly killer: number;
@@ -79,7 +78,7 @@ export class MatchScreen {
   #serverTick: ServerTick | undefined;
   #map: ArenaMap | undefined;
   #seat: number;
-  #connection: ConnectionState = 'open';
+  #connection: MatchFacts['connection'] = 'open';
   #isOver = false;
   #isBoardHeld = false;
   #isBoardPinned = false;
@@ -141,11 +140,14 @@ export class MatchScreen {
 
   // Facts for the probe ----------------------------------------------------------------------------------------
 
-  get connection(): ConnectionState {
+  get connection(): MatchFacts['connection'] {
     return this.#connection;
   }
   get seat(): number {
     return this.#seat;
+  }
+  get matchId(): string {
+    return this.#room.state?.matchId ?? '';
   }
   get phase(): string {
     return PHASES[this.#room.state?.phase ?? 0] ?? '';
@@ -309,6 +311,7 @@ export class MatchScreen {
       avatar,
       map,
       stepMs,
+      this.#room.clock,
       () => this.#room.state.phase !== PHASE_ENDED,
     );
     this.#prediction.onCorrection = () => this.#meter.correction(performance.now());
@@ -570,7 +573,7 @@ export class MatchScreen {
     if (ownAt >= 0) {
       const own = lines[ownAt]!;
       const lead = leader === undefined ? '' : ` · ${leader.name} ${leader.frags}`;
-      this.#hud.setRank(own.frags, `${ownAt + 1}. of ${lines.length}${lead}`);
+      this.#hud.setRank(own.frags, `${ordinal(ownAt + 1)} of ${lines.length}${lead}`);
     }
     const secondsLeft = (state.phaseEndsTick - tick) / state.tickRateHz;
     const phase = PHASES[state.phase] ?? 'live';

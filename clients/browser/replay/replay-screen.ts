@@ -9,7 +9,8 @@ import { ARENA_PROPORTIONS } from '../draw/proportions.ts';
 import { element, setText } from '../hud/element.ts';
 import { KillFeed } from '../hud/kill-feed.ts';
 import { Scoreboard } from '../hud/scoreboard.ts';
-import { Timeline, type Verdict } from './timeline.ts';
+import type { Verdict } from '../probe-facts.ts';
+import { Timeline } from './timeline.ts';
 import { scoreLinesOf, WorldScene } from './world-scene.ts';
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8] as const;

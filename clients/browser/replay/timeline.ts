@@ -6,17 +6,11 @@ import { type Hash64, hashText } from '../../../src/kernel/hash.ts';
 import { createWorld, decodeEntry } from '../../../src/kernel/replay-check.ts';
 import type { Replay } from '../../../src/kernel/replay-file.ts';
 import type { Simulation } from '../../../src/kernel/simulation.ts';
+import type { Verdict } from '../probe-facts.ts';
 
 const SNAPSHOT_SECONDS = 3;
 /** Beyond this the snapshots are further apart: a day-long match must not fill the memory. */
 const SNAPSHOTS_MAX = 1024;
-
-/** What the hashes say so far. */
-export type Verdict =
-  | { readonly kind: 'checking'; readonly tick: number }
-  | { readonly kind: 'verified'; readonly hashes: number }
-  /** `tick` is the entry after which the hashes differ. */
-  | { readonly kind: 'diverged'; readonly tick: number };
 
 export class Timeline<World, Intent> {
   /** The world after entry `tick - 1`. */

@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import type { BrowserContext, Page } from 'playwright-core';
+import {
+  complaintsOf,
+  DEADLINE_MS,
+  enterArena,
+  facts,
+  keepPicture,
+  nextFrame,
+  type Stage,
+  startStage,
+  until,
+  walkTo,
+} from './stage.ts';
+
+/** Middle of the colosseum. */
+const COURT = { column: 39, row: 29 };
+
+describe('the browser client', function () {
+  this.timeout(60_000);
+  let stage: Stage;
+  let profile: BrowserContext;
+  let page: Page;
+  let other: Page;
+  let complaints: string[];
+
+  before(async () => {
+    stage = await startStage({ HYPOGEUM_BOTS: '0' });
+    profile = await stage.profile();
+    page = await profile.newPage();
+    complaints = complaintsOf(page);
+  });
+
+  after(async () => {
+    await stage?.close();
+  });
+
+  it('loads under the strict policy of the server and says nothing went wrong', async () => {
+    const response = await page.goto(stage.url);
+    assert.match(response?.headers()['content-security-policy'] ?? '', /script-src 'self'/);
+    await until(page, ({ screen, frames }) => screen === 'door' && frames > 5, 'the door is open and drawn');
+    await keepPicture(page, 'door');
+    assert.deepEqual(complaints, []);
+  });
+
+  it('offers a name, so that one click is enough to play, and remembers the chosen one', async () => {
+    assert.notEqual(await page.getByLabel('Your name').inputValue(), '');
+    await enterArena(page, stage.url, 'Aelia');
+    const { match } = await facts(page);
+    assert.equal(match?.connection, 'open');
+    assert.ok(match.seat >= 0);
+    const again = await profile.newPage();
+    await again.goto(stage.url);
+    await until(again, ({ screen }) => screen === 'door', 'the door is open');
+    assert.equal(await again.getByLabel('Your name').inputValue(), 'Aelia');
+    await again.close();
+  });
+
+  it('walks with the keys, and ends where the server says', async () => {
+    await walkTo(page, COURT.column, COURT.row, 6);
+    const { match } = await until(
+      page,
+      ({ match }) =>
+        match?.prediction?.errorUnits === 0 && match.prediction.predicted.x === match.prediction.authoritative.x,
+      'the server agrees',
+    );
+    assert.equal(match?.prediction?.desyncs, 0);
+  });
+
+  it('shoots: a tracer at once, and a round less when the server has it', async () => {
+    const before = (await facts(page)).match;
+    await page.mouse.move(700, 200);
+    await page.mouse.down();
+    const after = await until(
+      page,
+      ({ match }) => match!.shots >= before!.shots + 2 && match!.vitals!.ammo <= before!.vitals!.ammo - 2,
+      'two rounds are gone',
+    );
+    await page.mouse.up();
+    assert.ok(after.match!.vitals!.ammo < before!.vitals!.ammo);
+  });
+
+  it('shows a second tab of the same browser as another player', async () => {
+    other = await profile.newPage();
+    await enterArena(other, stage.url, 'Drusa');
+    await walkTo(other, COURT.column, COURT.row, 6);
+    await walkTo(page, COURT.column, COURT.row, 6);
+    const seen = await until(
+      page,
+      ({ match }) => match!.others.some(({ name }) => name === 'Drusa'),
+      'Drusa is in sight',
+    );
+    const drusa = seen.match!.others.find(({ name }) => name === 'Drusa')!;
+    assert.notEqual(drusa.seat, seen.match!.seat);
+    assert.equal(drusa.isBot, false);
+    await until(other, ({ match }) => match!.others.some(({ name }) => name === 'Aelia'), 'Aelia is in sight');
+    // What one tab predicts of itself is what the other tab draws of it, once both rest.
+    await until(page, ({ match }) => match!.prediction!.errorUnits === 0, 'Aelia rests');
+    const self = (await facts(other)).match!.prediction!.authoritative;
+    await until(
+      page,
+      ({ match }) => {
+        const shown = match!.others.find(({ name }) => name === 'Drusa')!;
+        return Math.abs(shown.x * 64 - self.x) < 1 && Math.abs(shown.y * 64 - self.y) < 1;
+      },
+      'Drusa is drawn where she stands',
+    );
+    await page.keyboard.press('KeyN');
+    await page.keyboard.down('Tab');
+    await page.getByRole('region', { name: 'Scoreboard' }).getByText('Drusa').waitFor({ timeout: DEADLINE_MS });
+    await keepPicture(page, 'two-tabs');
+    await page.keyboard.up('Tab');
+    await other.mouse.move(300, 420);
+    await other.mouse.down();
+    const before = (await facts(page)).match!.shots;
+    await until(page, ({ match }) => match!.shots > before, 'a tracer of Drusa is drawn');
+    await other.mouse.up();
+    await keepPicture(page, 'court');
+  });
+
+  it('says that the connection is lost, and comes back to the same seat', async () => {
+    const { seat } = (await facts(page)).match!;
+    stage.proxy.cut();
+    await until(page, ({ match }) => match?.connection === 'reconnecting', 'the loss is noticed');
+    await page.getByRole('alert').getByText('The connection is lost').waitFor({ timeout: DEADLINE_MS });
+    await keepPicture(page, 'connection-lost');
+    stage.proxy.restore();
+    for (const tab of [page, other]) await until(tab, ({ match }) => match?.connection === 'open', 'it is back');
+    const back = await until(page, ({ match }) => match?.prediction !== undefined, 'the avatar is back');
+    assert.equal(back.match!.seat, seat);
+    await walkTo(page, COURT.column + 4, COURT.row, 2);
+  });
+
+  it('takes its seat again after a reload of the page', async () => {
+    const { seat } = (await facts(other)).match!;
+    await other.reload();
+    const back = await until(other, ({ match }) => match?.prediction !== undefined, 'the avatar is back');
+    assert.equal(back.match!.seat, seat);
+  });
+
+  it('predicts exactly under 150 ms latency and 30 ms jitter: at rest for 3 s the error is 0', async () => {
+    stage.proxy.lag = { oneWayMs: 75, jitterMs: 30 };
+    await walkTo(page, COURT.column - 4, COURT.row, 2);
+    await walkTo(page, COURT.column + 4, COURT.row, 2);
+    const pending = (await facts(page)).match!.prediction!.pendingInputs;
+    assert.ok(pending >= 3, `only ${pending} inputs were on their way: the proxy does not delay`);
+    const rested = await until(page, ({ match }) => match!.prediction!.errorUnits === 0, 'the error is 0', 3000);
+    assert.equal(rested.match!.prediction!.desyncs, 0);
+    // It stays exact, input after input.
+    const { frames } = rested;
+    for (;;) {
+      const now = await facts(page);
+      assert.equal(now.match!.prediction!.errorUnits, 0);
+      if (now.frames > frames + 20) break;
+      await nextFrame(page);
+    }
+    stage.proxy.lag = undefined;
+  });
+
+  it('is played by two thumbs on a phone', async () => {
+    const phone = await stage.profile({
+      viewport: { width: 390, height: 844 },
+      deviceScaleFactor: 2,
+      hasTouch: true,
+      isMobile: true,
+    });
+    const tab = await phone.newPage();
+    await tab.goto(stage.url);
+    await until(tab, ({ screen }) => screen === 'door', 'the door is open');
+    await keepPicture(tab, 'phone-door');
+    await tab.getByLabel('Your name').fill('Livia');
+    await tab.getByRole('button', { name: 'Play' }).tap();
+    const start = await until(tab, ({ match }) => match?.vitals?.isAlive === true, 'Livia is in');
+    const thumbs = await phone.newCDPSession(tab);
+    const from = start.match!.prediction!.predicted;
+    const { ammo } = start.match!.vitals!;
+    await thumbs.send('Input.dispatchTouchEvent', {
+      type: 'touchStart',
+      touchPoints: [
+        { x: 90, y: 600, id: 1 },
+        { x: 290, y: 500, id: 2 },
+      ],
+    });
+    // Away from the rim, where everybody appears: towards the middle.
+    const awayX = from.x < 40 * 64 ? 45 : -45;
+    await thumbs.send('Input.dispatchTouchEvent', {
+      type: 'touchMove',
+      touchPoints: [
+        { x: 90 + awayX, y: 600, id: 1 },
+        { x: 290, y: 450, id: 2 },
+      ],
+    });
+    await until(
+      tab,
+      ({ match }) => {
+        const { x, y } = match!.prediction!.predicted;
+        return Math.hypot(x - from.x, y - from.y) > 64 && match!.vitals!.ammo < ammo;
+      },
+      'the left thumb walks and the right one shoots',
+    );
+    await keepPicture(tab, 'phone-play');
+    await phone.close();
+  });
+
+  it('plays what has just been played as a replay, and proves it by its hashes', async () => {
+    const { matchId } = (await facts(page)).match!;
+    await other.close();
+    await page.keyboard.down('Tab');
+    await page.getByRole('button', { name: 'Leave the arena' }).click();
+    await page.keyboard.up('Tab');
+    await until(page, ({ screen }) => screen === 'door', 'the door is open');
+    await waitForReplay(stage, matchId);
+    await page.goto(`${stage.url}/?replay=${matchId}`);
+    const verified = await until(page, ({ replay }) => replay?.verdict.kind === 'verified', 'it is verified');
+    assert.ok(verified.replay!.ticks > 100);
+    await keepPicture(page, 'replay');
+
+    await page.getByLabel('Position in the match').fill(String(verified.replay!.ticks - 90));
+    const late = await facts(page);
+    assert.ok(late.replay!.tick >= verified.replay!.ticks - 90);
+    await page.getByRole('button', { name: 'Ten seconds back' }).click();
+    assert.ok((await facts(page)).replay!.tick < late.replay!.tick);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('button', { name: 'Scoreboard' }).click();
+    await page.getByRole('region', { name: 'Scoreboard' }).getByText('Aelia').waitFor({ timeout: DEADLINE_MS });
+    assert.equal((await facts(page)).replay!.isPlaying, false);
+  });
+
+  it('says in a sentence what is wrong, by code', async () => {
+    await page.goto(`${stage.url}/?replay=there-is-none`);
+    const lost = await until(page, ({ sentence }) => sentence !== '', 'a sentence');
+    assert.equal(lost.sentence, 'There is no replay of that name.');
+    await page.goto(stage.url);
+    await until(page, ({ screen }) => screen === 'door', 'the door is open');
+    stage.proxy.cut();
+    await page.getByRole('button', { name: 'Play' }).click();
+    const away = await until(page, ({ sentence }) => sentence !== '', 'a sentence');
+    assert.equal(away.sentence, 'The server cannot be reached. Check your connection and try again.');
+    stage.proxy.restore();
+  });
+
+  it('has raised no error in the whole time', () => {
+    assert.deepEqual(complaints, []);
+  });
+});
+
+/** A match that everybody left is archived when its room closes. */
+async function waitForReplay(stage: Stage, matchId: string): Promise<void> {
+  const endsAtMs = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const list = await stage.server.services.replays.list(100);
+    if (list.some(({ id }) => id === matchId)) return;
+    if (performance.now() > endsAtMs) throw new Error(`no replay of ${matchId} among ${list.map(({ id }) => id)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
