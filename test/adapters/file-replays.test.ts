@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FileReplays } from '../../src/adapters/file-replays.ts';
+import { playReplay } from '../fixtures/recorded-match.ts';
+
+describe('FileReplays', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hypogeum-replays-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it('gives the same list, bytes and pseudonyms after a restart', async () => {
+    const replays = await FileReplays.open({ folder });
+    for (const id of ['a', 'b']) await replays.put(await playReplay(id, 40, replays.pseudonym));
+    const again = await FileReplays.open({ folder });
+    assert.deepEqual(await again.list(10), await replays.list(10));
+    assert.equal(again.pseudonym('player-ada'), replays.pseudonym('player-ada'));
+    assert.equal((await stat(join(folder, 'pseudonym.key'))).mode & 0o777, 0o600);
+  });
+
+  it('two servers give a player different pseudonyms', async () => {
+    const here = await FileReplays.open({ folder });
+    const there = await FileReplays.open({ folder: join(folder, 'other') });
+    assert.notEqual(here.pseudonym('player-ada'), there.pseudonym('player-ada'));
+  });
+
+  it('clears away what a killed process left half-written, and shows none of it', async () => {
+    await writeFile(join(folder, 'b3a1.tmp'), 'half');
+    const replays = await FileReplays.open({ folder });
+    assert.deepEqual(await replays.list(10), []);
+    assert.deepEqual(await readdir(folder), ['pseudonym.key']);
+  });
+
+  it('leaves damaged and foreign files out of the list and says what is wrong when asked for one', async () => {
+    const replays = await FileReplays.open({ folder });
+    await replays.put(await playReplay('sound', 40, replays.pseudonym));
+    const file = await readFile(join(folder, 'sound.hypr'));
+    const hit = Buffer.from(file);
+    hit[40]! ^= 1;
+    await writeFile(join(folder, 'hit.hypr'), hit);
+    await writeFile(join(folder, 'empty.hypr'), '');
+    await writeFile(join(folder, 'cut.hypr'), file.subarray(0, -1));
+    const later = Buffer.from(file);
+    later[4] = 2;
+    await writeFile(join(folder, 'later.hypr'), later);
+    await writeFile(join(folder, 'not an id.hypr'), file);
+    await writeFile(join(folder, 'notes.txt'), 'mine');
+    const again = await FileReplays.open({ folder });
+    // The header of the cut one is whole; its body is not.
+    assert.deepEqual((await again.list(10)).map(({ id }) => id).sort(), ['cut', 'sound']);
+    for (const id of ['hit', 'empty', 'cut']) await assert.rejects(again.read(id), { code: 'REPLAY_CORRUPT' });
+    await assert.rejects(again.read('later'), { code: 'REPLAY_VERSION' });
+    assert.equal(await readFile(join(folder, 'notes.txt'), 'utf8'), 'mine');
+  });
+
+  it('puts many at once without losing one or keeping too many', async () => {
+    const replays = await FileReplays.open({ folder, keep: 5 });
+    const puts = Array.from({ length: 12 }, async (_, i) =>
+      replays.put(await playReplay(`m${i}`, 3, replays.pseudonym)),
+    );
+    await Promise.all(puts);
+    assert.equal((await replays.list(100)).length, 5);
+    assert.equal((await readdir(folder)).filter((name) => name.endsWith('.hypr')).length, 5);
+  });
+
+  it('a folder that cannot be written is refused with its name', async () => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    await assert.rejects(FileReplays.open({ folder: join(file, 'replays') }), { code: 'DATA_UNWRITABLE' });
+  });
+
+  it('a reader of a folder that is not there finds nothing and makes nothing', async () => {
+    const replays = await FileReplays.inspect(join(folder, 'none'));
+    assert.deepEqual(await replays.list(10), []);
+    assert.deepEqual(await readdir(folder), []);
+  });
+});
