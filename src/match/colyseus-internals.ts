@@ -16,6 +16,7 @@ import {
   getEncodeDescriptor,
   type MapSchema,
   Metadata,
+  OPERATION,
   type Schema,
   StateView,
   schema,
@@ -107,6 +108,16 @@ export function collectFilteredChanges(encoder: Encoder, into: ChangeTree[]): vo
 /** True if the state has collections that are sent bit by bit: their view pass must never be left out. */
 export function hasStreams(encoder: Encoder): boolean {
   return encoder.root.streamTrees.size > 0;
+}
+
+/**
+ * True if the view is about to tell its client that the entity's place in its collection is empty, which happens
+ * when another entity had that key a moment ago. Adding the new one now would hide that the old one is gone.
+ */
+export function isPlaceBeingVacated(view: StateView, entity: Schema): boolean {
+  const { parent, parentIndex } = changeTreeOf(entity);
+  const queued = parent === undefined ? undefined : view.changes.get(parent[$refId]!);
+  return queued?.get(parentIndex!) === OPERATION.DELETE;
 }
 
 /** Drops what a view has queued, after a full state has said it all. */

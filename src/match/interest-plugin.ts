@@ -20,6 +20,7 @@ import {
   forgetViewChanges,
   hotFieldsOf,
   isAttached,
+  isPlaceBeingVacated,
   isUnsent,
   socketOf,
   structureHeader,
@@ -197,7 +198,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
   #patch = 0;
   #nowMs = 0;
   #framesUntilBreath = FRAMES_PER_BREATH;
-  #periods: Int32Array;
+  readonly #periods: Int32Array;
 
   // Tracked entities by slot. A slot is free while its entity is undefined.
   readonly #slotOf = new Map<Schema, number>();
@@ -339,9 +340,9 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
   /** Load of the process, 0 to 2: from 1 on, every ring but the innermost is sent half as often, from 2 a quarter. */
   setShedLevel(level: number): void {
     const factor = 1 << Math.min(Math.max(level, 0), 2);
-    this.#periods = Int32Array.from(this.#options.rings, ({ everyPatches }, ring) =>
-      ring === 0 ? everyPatches : everyPatches * factor,
-    );
+    for (const [ring, { everyPatches }] of this.#options.rings.entries()) {
+      this.#periods[ring] = ring === 0 ? everyPatches : everyPatches * factor;
+    }
   }
 
   /** Tracked entities that the client has in its view; undefined for one that does not observe. */
@@ -428,6 +429,8 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     observer.clogSinceMs = -1;
     this.#findRemoved();
     this.#dropLeaving();
+    // The full state says it all, and what the client must forget it takes from what is missing there.
+    forgetViewChanges(observer.view);
     this.#relocate(observer);
     for (let slot = 0; slot < this.#top; slot++) this.#refresh(observer, slot);
     observer.isLost = false;
@@ -597,6 +600,10 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     if (ring === before) return;
     const { view } = observer;
     const tag = this.#options.ownerTag;
+    if (before === NO_RING && isPlaceBeingVacated(view, entity)) {
+      this.#crossed.add(slot);
+      return;
+    }
 
     if (before === OWN_RING || ring === NO_RING) {
       if (before === OWN_RING) view.remove(entity, tag);

@@ -405,17 +405,20 @@ describe('interest: joins, drops and resumes', () => {
     assert.equal(stage.interest.visibleTo(client as unknown as Client), undefined);
   });
 
-  it('takes away an avatar whose seat is given to another within one patch', () => {
-    for (const order of ['before', 'after'] as const) {
-      const stage = new Stage();
-      const { client } = joinedInTheMiddle(stage, 'A', '0');
-      stage.spawnAvatar('1', MAP_SIZE / 2, MAP_SIZE / 2);
-      stage.patch();
-      stage.removeAvatar('1', order);
-      stage.spawnAvatar('1', 0, 0);
-      stage.patch();
-      assert.equal(avatarAt(client, '1'), undefined, `told ${order} the removal`);
-      stage.assertTruth();
+  it('takes away an avatar whose seat is given to another within one patch, and shows the other if it is near', () => {
+    for (const order of ['before', 'after', 'silent'] as const) {
+      for (const isNear of [true, false]) {
+        const stage = new Stage();
+        const { client } = joinedInTheMiddle(stage, 'A', '0');
+        const first = stage.spawnAvatar('1', MAP_SIZE / 2, MAP_SIZE / 2);
+        stage.patch();
+        stage.removeAvatar('1', order);
+        stage.spawnAvatar('1', isNear ? MAP_SIZE / 2 + 1 : 0, MAP_SIZE / 2);
+        stage.settle(2);
+        assert.equal(client.mirror.decoder.root.refs.has(first[$refId]!), false, `told ${order} the removal`);
+        assert.equal(avatarAt(client, '1')?.x, isNear ? MAP_SIZE / 2 + 1 : undefined);
+        stage.assertTruth();
+      }
     }
   });
 });
