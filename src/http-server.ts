@@ -15,9 +15,9 @@ import {
   ServerError,
 } from '@colyseus/core';
 import { monitor } from '@colyseus/monitor';
-import { WebSocketTransport } from '@colyseus/ws-transport';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import type { Config } from './config.ts';
+import { GuardedTransport } from './guarded-transport.ts';
 import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
 import type { ReplayStore } from './match/replay-store.ts';
@@ -96,7 +96,7 @@ export interface HttpServerOptions {
 export class HttpServer {
   readonly #options: HttpServerOptions;
   readonly #http: NodeServer;
-  readonly #transport: ClosableTransport;
+  readonly #transport: GuardedTransport;
   readonly #gate: HttpGate;
   readonly #framework: Server;
   #restoreMatchmaker: () => void = () => {};
@@ -132,11 +132,28 @@ export class HttpServer {
       onShedSocket: (reason) => metrics.countShedSocket(reason),
     });
     this.#gate.watch(this.#http);
-    this.#transport = new ClosableTransport({
-      server: this.#http,
-      maxPayload: LIMITS.socketFrameBytesMax,
-      pingInterval: LIMITS.socketPingMs,
-      pingMaxRetries: LIMITS.socketPingsMissedMax,
+    this.#transport = new GuardedTransport(
+      {
+        server: this.#http,
+        maxPayload: LIMITS.socketFrameBytesMax,
+        pingInterval: LIMITS.socketPingMs,
+        pingMaxRetries: LIMITS.socketPingsMissedMax,
+      },
+      {
+        onRefusal: (fault) => {
+          metrics.countRefusal('socket', 'INVALID_INPUT');
+          log.debug({ fault }, 'a client was thrown out for a malformed frame');
+        },
+        onBug: (error) => {
+          metrics.countRefusal('socket', 'INTERNAL');
+          log.error({ err: error }, 'bug in handling a frame');
+        },
+      },
+    );
+    // The transport prints every error of the server with its stack; a port in use is ours to report, in one line.
+    this.#http.removeAllListeners('error');
+    this.#http.on('error', (error) => {
+      if (this.#http.listening) log.error({ err: error }, 'HTTP server');
     });
     this.#framework = defineServer({
       rooms: options.rooms,
@@ -396,13 +413,6 @@ export class HttpServer {
       },
     });
     app.use(files);
-  }
-}
-
-/** The transport with an end: the framework's waits for clients that never go. */
-class ClosableTransport extends WebSocketTransport {
-  terminateAll(): void {
-    for (const client of this.wss.clients) client.terminate();
   }
 }
 

@@ -32,6 +32,7 @@ async function main(): Promise<void> {
   if (config.isProduction) process.env['NODE_ENV'] = 'production';
   if (build) await makeClientCurrent();
 
+  keepAgentOut();
   const [{ createServer }, { createLogger }] = await Promise.all([import('./server.ts'), import('./ops/logger.ts')]);
   const log = createLogger({ level: config.log.level, isProduction: config.isProduction, buildId: config.buildId });
   const server = await createServer({ config, log });
@@ -40,6 +41,14 @@ async function main(): Promise<void> {
   announce(config, server, log);
   // PM2's wait_ready.
   process.send?.('ready');
+}
+
+/**
+ * The framework loads PM2's monitoring agent into every process: it patches `http`, swallows unhandled rejections and
+ * ends the process when its parent disconnects. The agent takes an instance that is already there for itself.
+ */
+function keepAgentOut(): void {
+  Object.defineProperty(globalThis, Symbol.for('@pm2/io'), { value: { metric() {} } });
 }
 
 function options(): { help: boolean; build: boolean } {

@@ -8,7 +8,7 @@ import { Client } from '@colyseus/sdk';
 import { ERRORS, type ErrorCode, GameError } from '../../src/kernel/errors.ts';
 import type { ReplayStore } from '../../src/match/replay-store.ts';
 import { generateTokenKey, Tokens } from '../../src/sessions/tokens.ts';
-import { MONITOR_PASSWORD, type Surface, startSurface } from '../fixtures/surface.ts';
+import { disposal, MONITOR_PASSWORD, type Surface, startSurface } from '../fixtures/surface.ts';
 
 const JSON_BODY = { 'content-type': 'application/json' };
 const LOGIN = { authorization: `Basic ${Buffer.from(`ops:${MONITOR_PASSWORD}`).toString('base64')}` };
@@ -640,6 +640,28 @@ describe('readiness', () => {
       surface.health.advance('ready');
       assert.equal((await surface.fetch('/readyz')).status, 503);
     } finally {
+      await surface.close();
+    }
+  });
+
+  it('is not kept for ever by a room that never ends: what is left is cut off in time', async () => {
+    const surface = await startSurface();
+    const hold = Promise.withResolvers<void>();
+    disposal.allowed = hold.promise;
+    try {
+      const client = new Client(surface.base);
+      client.auth.token = (await surface.tokens.issueAnonymous()).token;
+      const room = await client.joinOrCreate('lobby');
+      const left = new Promise((resolve) => room.onLeave(resolve));
+      const closed = surface.server.close(200);
+      await left;
+      assert.equal((await surface.fetch('/readyz')).status, 503);
+      await closed;
+      assert.ok(surface.lines.some((line) => line.includes('drain took too long')));
+      await assert.rejects(surface.fetch('/healthz'));
+    } finally {
+      hold.resolve();
+      disposal.allowed = Promise.resolve();
       await surface.close();
     }
   });

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, type Room } from '@colyseus/sdk';
+import { configKeys } from '../../src/config.ts';
+import { type MainProcess, startMain } from '../fixtures/main-process.ts';
+
+/** Lines of an output that are not empty. */
+function lines(text: string): string[] {
+  return text.split('\n').filter((line) => line.trim() !== '');
+}
+
+describe('npm start', function () {
+  this.timeout(40_000);
+  let folder: string;
+  const running: MainProcess[] = [];
+
+  function start(env: Record<string, string> = {}, args?: readonly string[], cwd?: string): MainProcess {
+    const main = startMain({ HYPOGEUM_PORT: '0', HYPOGEUM_DATA: join(folder, 'data'), ...env }, args, cwd);
+    running.push(main);
+    return main;
+  }
+
+  async function ready(main: MainProcess): Promise<string> {
+    const [, url] = await main.said(/ready .*?url"?[=:]"(http:[^"]+)\/"/);
+    return url!;
+  }
+
+  async function join_(base: string): Promise<Room> {
+    const client = new Client(base);
+    client.auth.token = undefined as unknown as string;
+    await client.auth.signInAnonymously();
+    const room = await client.joinOrCreate('arena', { name: 'Ada' });
+    room.onMessage('*', () => {});
+    return room;
+  }
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hypogeum-main-'));
+  });
+
+  afterEach(async () => {
+    for (const main of running.splice(0)) {
+      main.child.kill('SIGKILL');
+      await main.exited;
+    }
+    await rm(folder, { recursive: true });
+  });
+
+  it('becomes ready, says where, tells its parent, and ends 0 on SIGTERM', async () => {
+    const main = start();
+    const base = await ready(main);
+    assert.equal((await fetch(`${base}/readyz`)).status, 200);
+    assert.deepEqual(main.messages, ['ready']);
+    main.child.kill('SIGTERM');
+    assert.equal(await main.exited, 0);
+  });
+
+  it('prints a monitor password at the first start only; it opens the panel, and what is kept is not it', async () => {
+    const first = start();
+    const base = await ready(first);
+    const [, password] = await first.said(/shown only this once: (\S+)/);
+    const login = { authorization: `Basic ${Buffer.from(`me:${password}`).toString('base64')}` };
+    assert.equal((await fetch(`${base}/monitor/`, { headers: login })).status, 200);
+    first.child.kill('SIGTERM');
+    await first.exited;
+    for (const name of ['monitor-password', 'token-key.json']) {
+      const path = join(folder, 'data', name);
+      assert.equal((await stat(path)).mode & 0o777, 0o600, name);
+      assert.ok(!(await readFile(path, 'utf8')).includes(password!), name);
+    }
+
+    const second = start();
+    const again = await ready(second);
+    assert.equal((await fetch(`${again}/monitor/`, { headers: login })).status, 200);
+    assert.doesNotMatch(second.output(), /password/);
+  });
+
+  it('keeps its key: a token of the former process is good in the next', async () => {
+    const first = start();
+    const issued = await (await fetch(`${await ready(first)}/auth/anonymous`, { method: 'POST' })).json();
+    first.child.kill('SIGTERM');
+    await first.exited;
+    const second = start();
+    const response = await fetch(`${await ready(second)}/auth/userdata`, {
+      headers: { authorization: `Bearer ${(issued as { token: string }).token}` },
+    });
+    assert.equal(response.status, 200);
+  });
+
+  it('logs one JSON object a line in production', async () => {
+    const main = start({
+      NODE_ENV: 'production',
+      HYPOGEUM_HOST: '127.0.0.1',
+      HYPOGEUM_MONITOR_PASSWORD: 'long enough',
+    });
+    const [found] = await main.said(/.*"ready".*/);
+    const line = JSON.parse(found) as { msg: string; build: string; level: number };
+    assert.equal(line.msg, 'ready');
+    assert.equal(line.build, 'dev');
+    for (const text of lines(main.output())) JSON.parse(text);
+  });
+
+  it('reads .env in the working directory; the environment wins', async () => {
+    await writeFile(join(folder, '.env'), 'HYPOGEUM_BUILD_ID=from-file\nHYPOGEUM_PORT=1\n');
+    const main = start({}, undefined, folder);
+    const base = await ready(main);
+    assert.match(await (await fetch(`${base}/metrics`)).text(), /hypogeum_build_info\{build="from-file"/);
+  });
+
+  describe('that cannot start says why in one line and ends non-zero:', () => {
+    async function refused(main: MainProcess): Promise<{ code: number | string; line: string }> {
+      const code = await main.exited;
+      const said = lines(main.output());
+      assert.equal(said.length, 1, main.output());
+      return { code, line: said[0]! };
+    }
+
+    it('a port in use', async () => {
+      const blocker: Server = createServer();
+      await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
+      try {
+        const port = String((blocker.address() as AddressInfo).port);
+        const { code, line } = await refused(start({ HYPOGEUM_PORT: port }));
+        assert.equal(code, 69);
+        assert.match(line, new RegExp(`^PORT_IN_USE: .*port=${port}`));
+      } finally {
+        blocker.close();
+      }
+    });
+
+    it('a data folder that cannot be written', async () => {
+      // Also root cannot make a folder below a file.
+      await writeFile(join(folder, 'file'), '');
+      const { code, line } = await refused(start({ HYPOGEUM_DATA: join(folder, 'file', 'data') }));
+      assert.equal(code, 73);
+      assert.match(line, /^DATA_UNWRITABLE: .*ENOTDIR/);
+    });
+
+    it('a data folder that another process uses', async () => {
+      await ready(start());
+      const { code, line } = await refused(start());
+      assert.equal(code, 73);
+      assert.match(line, /^DATA_UNWRITABLE: .*process \d+ uses it/);
+    });
+
+    it('faults in the configuration, all of them', async () => {
+      const { code, line } = await refused(start({ HYPOGEUM_PORT: 'x', HYPOGEUM_BOTS: '-1', HYPOGEUM_PROT: '1' }));
+      assert.equal(code, 78);
+      assert.match(
+        line,
+        /^CONFIG_INVALID: .*HYPOGEUM_PORT: .*HYPOGEUM_BOTS: .*HYPOGEUM_PROT: .*did you mean HYPOGEUM_PORT\?/,
+      );
+      assert.ok(!existsSync(join(folder, 'data')), 'nothing was made');
+    });
+
+    it('a key file that holds no key', async () => {
+      const first = start();
+      await ready(first);
+      first.child.kill('SIGTERM');
+      await first.exited;
+      await writeFile(join(folder, 'data', 'token-key.json'), '{"half":');
+      const { code, line } = await refused(start());
+      assert.equal(code, 78);
+      assert.match(line, /^CONFIG_INVALID: .*token-key\.json does not hold a key/);
+    });
+  });
+
+  it('with an unknown option ends 64 and shows the usage', async () => {
+    const main = start({}, ['--prot', '1']);
+    assert.equal(await main.exited, 64);
+    assert.match(main.output(), /--prot/);
+    assert.match(main.output(), /Usage: npm start/);
+  });
+
+  it('--help shows every setting and ends 0', async () => {
+    const main = start({ HYPOGEUM_PORT: 'broken' }, ['--help']);
+    assert.equal(await main.exited, 0);
+    for (const key of configKeys()) assert.ok(main.output().includes(key), key);
+  });
+
+  describe('when it drains', () => {
+    it('tells players, refuses new ones, and ends 0 with the match recorded', async () => {
+      const main = start();
+      const room = await join_(await ready(main));
+      const left = new Promise<number>((resolve) => room.onLeave(resolve));
+      main.child.kill('SIGTERM');
+      assert.equal(await left, 4001);
+      assert.equal(await main.exited, 0);
+      assert.match(main.output(), /draining/);
+      assert.match(main.output(), /match disposed/);
+    });
+
+    it('ends at once on a second signal', async () => {
+      const main = start();
+      await ready(main);
+      // Both are pending before the process handles the first: a drain takes longer than that.
+      main.child.kill('SIGINT');
+      main.child.kill('SIGTERM');
+      const code = await main.exited;
+      assert.ok(code === 130 || code === 143, String(code));
+      assert.match(main.output(), /second signal/);
+    });
+
+    it('is not held up by connections that say nothing', async () => {
+      const main = start();
+      const { port } = new URL(await ready(main));
+      const socket = connect(Number(port), '127.0.0.1');
+      socket.on('error', () => {});
+      await new Promise((resolve) => socket.once('connect', resolve));
+      main.child.kill('SIGTERM');
+      assert.equal(await main.exited, 0);
+      socket.destroy();
+    });
+  });
+});
