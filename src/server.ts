@@ -5,7 +5,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { defineRoom, matchMaker } from '@colyseus/core';
+import { defineRoom, matchMaker, type Room } from '@colyseus/core';
 import { ArenaRoom } from '../rooms/arena-room.ts';
 import type { RoomServices } from '../rooms/game-room.ts';
 import { prepareDataFolder, readOrCreateSecret } from './adapters/data-folder.ts';
@@ -34,8 +34,16 @@ import { admitting, generateTokenKey, Tokens } from './sessions/tokens.ts';
 /** Where `vite build` puts the client. */
 export const CLIENT_DIR = fileURLToPath(new URL('../clients/browser/dist', import.meta.url));
 
+/** What players may join, by name; add your game here. */
+const ROOMS: RoomClasses = { arena: ArenaRoom };
+
+/** Concrete subclasses of `GameRoom`; each becomes a room that only bearers of a token may join. */
+export type RoomClasses = Readonly<Record<string, new () => Room>>;
+
 export interface ServerOptions {
   readonly config: Config;
+  /** In place of {@link ROOMS}. */
+  readonly rooms?: RoomClasses;
   /** Made from the configuration by default. */
   readonly log?: Logger;
   /** Files in the data folder by default. A journal that is given stays its owner's to close. */
@@ -132,7 +140,12 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     metrics,
     tokens,
     replays,
-    rooms: { arena: defineRoom(admitting(ArenaRoom, tokens), { services }) },
+    rooms: Object.fromEntries(
+      Object.entries(options.rooms ?? ROOMS).map(([name, room]) => [
+        name,
+        defineRoom(admitting(room, tokens), { services }),
+      ]),
+    ),
     monitorPasswordHash: monitor.hash,
     clientDir: options.clientDir ?? CLIENT_DIR,
   });

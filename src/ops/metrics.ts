@@ -99,7 +99,7 @@ export class Metrics {
     });
     this.#refusals = new Counter({
       name: 'hypogeum_refusals_total',
-      help: 'Requests refused, by code of docs/errors.md; surface join, http or upgrade.',
+      help: 'Requests refused, by code of docs/errors.md; surface join, http, upgrade or socket.',
       labelNames: ['surface', 'code'],
       registers,
     });
@@ -123,7 +123,7 @@ export class Metrics {
     this.#sources.push(source);
   }
 
-  countRefusal(surface: 'join' | 'http' | 'upgrade', code: ErrorCode | 'FRAMEWORK'): void {
+  countRefusal(surface: 'join' | 'http' | 'upgrade' | 'socket', code: ErrorCode | 'FRAMEWORK'): void {
     this.#refusals.inc({ surface, code });
   }
 
