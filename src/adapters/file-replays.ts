@@ -124,9 +124,12 @@ export class FileReplays implements ReplayStore {
     const id = replay.header.matchId;
     const path = this.#pathOf(id);
     const bytes = await packReplay(replay, deflate);
-    await writeAtomically(this.#folder, path, bytes, 0o644);
+    // File times are coarse: two replays of one moment would change places with the next start.
+    const newestAtMs = [...this.#known.values()].at(-1)?.modifiedAtMs ?? 0;
+    const modifiedAtMs = Math.max(Date.now(), Math.floor(newestAtMs) + 1);
+    await writeAtomically(this.#folder, path, bytes, 0o644, modifiedAtMs);
     this.#known.delete(id);
-    this.#known.set(id, { id, bytes: bytes.length, modifiedAtMs: Date.now(), header: replay.header });
+    this.#known.set(id, { id, bytes: bytes.length, modifiedAtMs, header: replay.header });
     for (const { id: oldest } of [...this.#known.values()].slice(0, -this.#keep)) {
       await rm(this.#pathOf(oldest), { force: true });
       this.#known.delete(oldest);
@@ -202,12 +205,19 @@ async function makeKey(folder: string): Promise<Uint8Array> {
 }
 
 /** The file is there whole, under its name and durable, or it is not there. */
-async function writeAtomically(folder: string, path: string, bytes: Uint8Array, mode: number): Promise<void> {
+async function writeAtomically(
+  folder: string,
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  modifiedAtMs = Date.now(),
+): Promise<void> {
   const temporary = join(folder, `${randomUUID()}.tmp`);
   try {
     const file = await open(temporary, 'wx', mode);
     try {
       await file.writeFile(bytes);
+      await file.utimes(modifiedAtMs / 1000, modifiedAtMs / 1000);
       await file.sync();
     } finally {
       await file.close();
