@@ -37,7 +37,7 @@ export interface PlayerOptions {
   /** Joins exactly this room; creates one if it is `create`; otherwise whatever has room. */
   readonly roomId?: string;
   readonly track: Track;
-  /** Leads the player to the crowd; without it the track is followed. SDK players in the arena only. */
+  /** Leads the player to the crowd; without it the track is followed. SDK players only. */
   readonly gatherer?: Gatherer;
   readonly tally: Tally;
 }

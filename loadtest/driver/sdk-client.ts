@@ -15,9 +15,16 @@ const ROOM_DATA_BYTES = 17;
 const TIMED = 0x80;
 const CODE_MASK = 0x1f;
 
-/** The part of the arena's state that finding the way needs; positions in 1/64 m. */
+interface Place {
+  /** 1/64 m. */
+  readonly x: number;
+  readonly y: number;
+}
+
+/** What finding the way needs of a state: the arena has avatars by seat, the plain room players by session. */
 interface PlacedState {
-  readonly avatars?: { get(seat: string): { readonly x: number; readonly y: number } | undefined };
+  readonly avatars?: { get(seat: string): Place | undefined };
+  readonly players?: { get(sessionId: string): Place | undefined };
 }
 
 interface MessageSource {
@@ -97,8 +104,10 @@ class SdkPlayer implements Player {
     const { track, gatherer } = this.#options;
     const step = track.steps[this.#step]!;
     this.#step = (this.#step + 1) % track.steps.length;
-    const self = gatherer && (this.#room.state as PlacedState).avatars?.get(this.#seat);
-    return self === undefined ? step : gatherer!.steer(self.x, self.y, step);
+    if (gatherer === undefined) return step;
+    const { avatars, players } = this.#room.state as PlacedState;
+    const self = avatars?.get(this.#seat) ?? players?.get(this.#room.sessionId);
+    return self === undefined ? step : gatherer.steer(self.x, self.y, step);
   }
 
   leave(): void {
