@@ -7,9 +7,11 @@ import {
   facts,
   keepPicture,
   nextFrame,
+  openWindow,
   type Stage,
   startStage,
   until,
+  walkSomewhere,
   walkTo,
 } from './stage.ts';
 
@@ -57,7 +59,10 @@ describe('the browser client', function () {
   });
 
   it('walks with the keys, and ends where the server says', async () => {
-    await walkTo(page, COURT.column, COURT.row, 6);
+    const from = (await facts(page)).match!.prediction!.predicted;
+    // Everybody appears at the rim; ten metres towards the court are a walk around some corners.
+    const way = Math.hypot(from.x / 64 - COURT.column, from.y / 64 - COURT.row);
+    await walkTo(page, COURT.column, COURT.row, way - 10);
     const { match } = await until(
       page,
       ({ match }) =>
@@ -81,10 +86,11 @@ describe('the browser client', function () {
   });
 
   it('shows a second tab of the same browser as another player', async () => {
-    other = await profile.newPage();
+    other = await openWindow(stage.browser, page);
     await enterArena(other, stage.url, 'Drusa');
-    await walkTo(other, COURT.column, COURT.row, 6);
-    await walkTo(page, COURT.column, COURT.row, 6);
+    // Two are enough for the match to begin, and then both appear anew, far apart.
+    await until(page, ({ match }) => match!.phase === 'live', 'the match is live');
+    await Promise.all([page, other].map((tab) => walkTo(tab, COURT.column, COURT.row, 12)));
     const seen = await until(
       page,
       ({ match }) => match!.others.some(({ name }) => name === 'Drusa'),
@@ -94,15 +100,12 @@ describe('the browser client', function () {
     assert.notEqual(drusa.seat, seen.match!.seat);
     assert.equal(drusa.isBot, false);
     await until(other, ({ match }) => match!.others.some(({ name }) => name === 'Aelia'), 'Aelia is in sight');
-    // What one tab predicts of itself is what the other tab draws of it, once both rest.
-    await until(page, ({ match }) => match!.prediction!.errorUnits === 0, 'Aelia rests');
-    const self = (await facts(other)).match!.prediction!.authoritative;
+    // What one tab knows of itself is what the other one draws, once both rest.
+    const self = (await until(other, ({ match }) => match!.prediction!.errorUnits === 0, 'Drusa rests')).match!;
+    const { x, y } = self.prediction!.authoritative;
     await until(
       page,
-      ({ match }) => {
-        const shown = match!.others.find(({ name }) => name === 'Drusa')!;
-        return Math.abs(shown.x * 64 - self.x) < 1 && Math.abs(shown.y * 64 - self.y) < 1;
-      },
+      ({ match }) => match!.others.some((one) => Math.hypot(one.x - x / 64, one.y - y / 64) < 0.1),
       'Drusa is drawn where she stands',
     );
     await page.keyboard.press('KeyN');
@@ -128,7 +131,7 @@ describe('the browser client', function () {
     for (const tab of [page, other]) await until(tab, ({ match }) => match?.connection === 'open', 'it is back');
     const back = await until(page, ({ match }) => match?.prediction !== undefined, 'the avatar is back');
     assert.equal(back.match!.seat, seat);
-    await walkTo(page, COURT.column + 4, COURT.row, 2);
+    await walkSomewhere(page);
   });
 
   it('takes its seat again after a reload of the page', async () => {
@@ -140,8 +143,8 @@ describe('the browser client', function () {
 
   it('predicts exactly under 150 ms latency and 30 ms jitter: at rest for 3 s the error is 0', async () => {
     stage.proxy.lag = { oneWayMs: 75, jitterMs: 30 };
-    await walkTo(page, COURT.column - 4, COURT.row, 2);
-    await walkTo(page, COURT.column + 4, COURT.row, 2);
+    await walkSomewhere(page);
+    await walkSomewhere(page);
     const pending = (await facts(page)).match!.prediction!.pendingInputs;
     assert.ok(pending >= 3, `only ${pending} inputs were on their way: the proxy does not delay`);
     const rested = await until(page, ({ match }) => match!.prediction!.errorUnits === 0, 'the error is 0', 3000);
@@ -199,16 +202,16 @@ describe('the browser client', function () {
       'the left thumb walks and the right one shoots',
     );
     await keepPicture(tab, 'phone-play');
+    await thumbs.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+    await leaveArena(tab);
     await phone.close();
   });
 
   it('plays what has just been played as a replay, and proves it by its hashes', async () => {
     const { matchId } = (await facts(page)).match!;
+    await leaveArena(other);
     await other.close();
-    await page.keyboard.down('Tab');
-    await page.getByRole('button', { name: 'Leave the arena' }).click();
-    await page.keyboard.up('Tab');
-    await until(page, ({ screen }) => screen === 'door', 'the door is open');
+    await leaveArena(page);
     await waitForReplay(stage, matchId);
     await page.goto(`${stage.url}/?replay=${matchId}`);
     const verified = await until(page, ({ replay }) => replay?.verdict.kind === 'verified', 'it is verified');
@@ -243,6 +246,15 @@ describe('the browser client', function () {
     assert.deepEqual(complaints, []);
   });
 });
+
+/** Says goodbye: whoever only closes the tab keeps the seat for a minute. */
+async function leaveArena(page: Page): Promise<void> {
+  const board = page.getByRole('region', { name: 'Scoreboard' });
+  const isOpen = await board.isVisible();
+  if (!isOpen) await page.getByRole('button', { name: 'Scoreboard' }).click();
+  await page.getByRole('button', { name: 'Leave the arena' }).click();
+  await until(page, ({ screen }) => screen === 'door', 'the door is open');
+}
 
 /** A match that everybody left is archived when its room closes. */
 async function waitForReplay(stage: Stage, matchId: string): Promise<void> {

@@ -9,7 +9,7 @@ import { buildClient } from '../../src/client-build.ts';
 import { readConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/ops/logger.ts';
 import { createServer, type HypogeumServer } from '../../src/server.ts';
-import { arenaMap } from '../../src/sim/map.ts';
+import { arenaMap, stopsBodies } from '../../src/sim/map.ts';
 import { ARRIVED, NO_WAY, STEP_X, STEP_Y } from '../../src/sim/navigation.ts';
 import { LagProxy } from '../fixtures/lag-proxy.ts';
 
@@ -65,6 +65,26 @@ export async function startStage(env: Readonly<Record<string, string>> = {}): Pr
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * Another tab of the same profile, in a window of its own: a tab that another one covers hardly draws, and so hardly
+ * plays.
+ */
+export async function openWindow(browser: Browser, beside: Page): Promise<Page> {
+  const context = beside.context();
+  const pageSession = await context.newCDPSession(beside);
+  const { targetInfo } = await pageSession.send('Target.getTargetInfo');
+  const browserSession = await browser.newBrowserCDPSession();
+  const opened = context.waitForEvent('page');
+  await browserSession.send('Target.createTarget', {
+    url: 'about:blank',
+    newWindow: true,
+    ...(targetInfo.browserContextId === undefined ? {} : { browserContextId: targetInfo.browserContextId }),
+  });
+  await browserSession.detach();
+  await pageSession.detach();
+  return opened;
 }
 
 /** Keeps a picture of the page for people to look at. */
@@ -151,4 +171,36 @@ export async function walkTo(page: Page, column: number, row: number, nearM: num
     await nextFrame(page);
   }
   for (const key of [...held]) await hold(key, false);
+}
+
+const SIDES = [
+  { key: KEYS.right, stepX: 1, stepY: 0 },
+  { key: KEYS.left, stepX: -1, stepY: 0 },
+  { key: KEYS.down, stepX: 0, stepY: 1 },
+  { key: KEYS.up, stepX: 0, stepY: -1 },
+] as const;
+
+/** Walks two metres to a side that is free. */
+export async function walkSomewhere(page: Page): Promise<void> {
+  const { x, y } = (await facts(page)).match!.prediction!.predicted;
+  const isFree = (stepX: number, stepY: number): boolean => {
+    for (let metres = 1; metres <= 4; metres++) {
+      // The body is less than a tile wide but may stand on two.
+      for (const side of [-24, 23]) {
+        const column = (x + stepX * metres * 64 + (stepX === 0 ? side : 0)) >> 6;
+        const row = (y + stepY * metres * 64 + (stepY === 0 ? side : 0)) >> 6;
+        if (stopsBodies(MAP, column, row)) return false;
+      }
+    }
+    return true;
+  };
+  const side = SIDES.find(({ stepX, stepY }) => isFree(stepX, stepY));
+  if (side === undefined) throw new Error(`no free side at ${x}, ${y}`);
+  await page.keyboard.down(side.key);
+  await until(
+    page,
+    ({ match }) => Math.hypot(match!.prediction!.predicted.x - x, match!.prediction!.predicted.y - y) > 128,
+    `two metres with ${side.key}`,
+  );
+  await page.keyboard.up(side.key);
 }

@@ -21,7 +21,9 @@ const HISTORY = 256;
 /** How long a blow, a death or a stall explains a disagreement. */
 const CAUSE_MS = 1500;
 
-/** An acknowledgement this much later than usual tells of a stall: the server waits 8 ticks for a frame. */
+/** Silent for this long, as a hidden tab is, the body coasts on the server: it waits for a frame for 8 ticks. */
+const SILENT_MS = 200;
+/** An acknowledgement this much later than usual tells of a stall on the way, with the same effect. */
 const LATE_MS = 150;
 
 /** Counts since the last report, as the server's `report` command takes them. */
@@ -124,7 +126,7 @@ export class Prediction {
   /** Call once for each input sent. */
   noteSent(nowMs: number): void {
     // The server lets a body coast that it hears nothing of: after a hidden tab or a stall.
-    if (this.#sentAtMs > 0 && nowMs - this.#sentAtMs > 200) this.noteCause(nowMs);
+    if (this.#sentAtMs > 0 && nowMs - this.#sentAtMs > SILENT_MS) this.noteCause(nowMs);
     this.#sentAtMs = nowMs;
     this.#report.ticks++;
   }
@@ -150,7 +152,8 @@ export class Prediction {
   #compare(acknowledged: number): void {
     const nowMs = performance.now();
     const { avatar, isAlive } = this;
-    if (avatar.hp < this.#hp || isAlive !== this.#wasAlive) this.noteCause(nowMs);
+    const isSilent = this.#sentAtMs > 0 && nowMs - this.#sentAtMs > SILENT_MS;
+    if (avatar.hp < this.#hp || isAlive !== this.#wasAlive || isSilent) this.noteCause(nowMs);
     this.#hp = avatar.hp;
     this.#wasAlive = isAlive;
     if (this.#input.epoch !== this.#epoch) {
