@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ describe('npm start', function () {
     return url!;
   }
 
-  async function join_(base: string): Promise<Room> {
+  async function joinArena(base: string): Promise<Room> {
     const client = new Client(base);
     client.auth.token = undefined as unknown as string;
     await client.auth.signInAnonymously();
@@ -60,12 +60,13 @@ describe('npm start', function () {
     assert.equal(await main.exited, 0);
   });
 
-  it('prints a monitor password at the first start only; it opens the panel, and what is kept is not it', async () => {
+  it('makes its secrets at the first start, shows the monitor password once, and keeps both for the next', async () => {
     const first = start();
     const base = await ready(first);
     const [, password] = await first.said(/shown only this once: (\S+)/);
     const login = { authorization: `Basic ${Buffer.from(`me:${password}`).toString('base64')}` };
     assert.equal((await fetch(`${base}/monitor/`, { headers: login })).status, 200);
+    const issued = (await (await fetch(`${base}/auth/anonymous`, { method: 'POST' })).json()) as { token: string };
     first.child.kill('SIGTERM');
     await first.exited;
     for (const name of ['monitor-password', 'token-key.json']) {
@@ -78,38 +79,28 @@ describe('npm start', function () {
     const again = await ready(second);
     assert.equal((await fetch(`${again}/monitor/`, { headers: login })).status, 200);
     assert.doesNotMatch(second.output(), /password/);
+    const bearer = { authorization: `Bearer ${issued.token}` };
+    assert.equal(
+      (await fetch(`${again}/auth/userdata`, { headers: bearer })).status,
+      200,
+      'a token of the former process',
+    );
   });
 
-  it('keeps its key: a token of the former process is good in the next', async () => {
-    const first = start();
-    const issued = await (await fetch(`${await ready(first)}/auth/anonymous`, { method: 'POST' })).json();
-    first.child.kill('SIGTERM');
-    await first.exited;
-    const second = start();
-    const response = await fetch(`${await ready(second)}/auth/userdata`, {
-      headers: { authorization: `Bearer ${(issued as { token: string }).token}` },
-    });
-    assert.equal(response.status, 200);
-  });
-
-  it('logs one JSON object a line in production', async () => {
-    const main = start({
-      NODE_ENV: 'production',
-      HYPOGEUM_HOST: '127.0.0.1',
-      HYPOGEUM_MONITOR_PASSWORD: 'long enough',
-    });
+  it('reads .env in the working directory (the environment wins), and in production logs one JSON object a line', async () => {
+    const settings = [
+      'HYPOGEUM_BUILD_ID=from-file',
+      'HYPOGEUM_PORT=1',
+      'NODE_ENV=production',
+      'HYPOGEUM_HOST=127.0.0.1',
+    ];
+    await writeFile(join(folder, '.env'), `${settings.join('\n')}\n`);
+    const main = start({ HYPOGEUM_MONITOR_PASSWORD: 'long enough' }, undefined, folder);
     const [found] = await main.said(/.*"ready".*/);
-    const line = JSON.parse(found) as { msg: string; build: string; level: number };
+    const line = JSON.parse(found) as { msg: string; build: string };
     assert.equal(line.msg, 'ready');
-    assert.equal(line.build, 'dev');
+    assert.equal(line.build, 'from-file');
     for (const text of lines(main.output())) JSON.parse(text);
-  });
-
-  it('reads .env in the working directory; the environment wins', async () => {
-    await writeFile(join(folder, '.env'), 'HYPOGEUM_BUILD_ID=from-file\nHYPOGEUM_PORT=1\n');
-    const main = start({}, undefined, folder);
-    const base = await ready(main);
-    assert.match(await (await fetch(`${base}/metrics`)).text(), /hypogeum_build_info\{build="from-file"/);
   });
 
   describe('that cannot start says why in one line and ends non-zero:', () => {
@@ -159,10 +150,7 @@ describe('npm start', function () {
     });
 
     it('a key file that holds no key', async () => {
-      const first = start();
-      await ready(first);
-      first.child.kill('SIGTERM');
-      await first.exited;
+      await mkdir(join(folder, 'data'));
       await writeFile(join(folder, 'data', 'token-key.json'), '{"half":');
       const { code, line } = await refused(start());
       assert.equal(code, 78);
@@ -184,9 +172,13 @@ describe('npm start', function () {
   });
 
   describe('when it drains', () => {
-    it('tells players, refuses new ones, and ends 0 with the match recorded', async () => {
+    it('tells players, is not held up by a connection that says nothing, and ends 0', async () => {
       const main = start();
-      const room = await join_(await ready(main));
+      const base = await ready(main);
+      const silent = connect(Number(new URL(base).port), '127.0.0.1');
+      silent.on('error', () => {});
+      await new Promise((resolve) => silent.once('connect', resolve));
+      const room = await joinArena(base);
       const left = new Promise<number>((resolve) => room.onLeave(resolve));
       main.child.kill('SIGTERM');
       assert.equal(await left, 4001);
@@ -204,17 +196,6 @@ describe('npm start', function () {
       const code = await main.exited;
       assert.ok(code === 130 || code === 143, String(code));
       assert.match(main.output(), /second signal/);
-    });
-
-    it('is not held up by connections that say nothing', async () => {
-      const main = start();
-      const { port } = new URL(await ready(main));
-      const socket = connect(Number(port), '127.0.0.1');
-      socket.on('error', () => {});
-      await new Promise((resolve) => socket.once('connect', resolve));
-      main.child.kill('SIGTERM');
-      assert.equal(await main.exited, 0);
-      socket.destroy();
     });
   });
 });
