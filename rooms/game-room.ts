@@ -156,7 +156,6 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     new JournalPlugin(),
     new PingPlugin(),
   ]);
-  // A game with commands of its own spreads these first.
   override messages: Messages<Room> = {
     _: () => {
       // Ignored, not punished: an older or a newer client is no attacker.
@@ -166,6 +165,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       this.services.totals.room.corrections += report.corrections;
       this.services.totals.room.desyncs += report.desyncs;
     }),
+    ...this.commands(),
   };
 
   protected services!: RoomServices;
@@ -205,6 +205,10 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   protected abstract project(world: World, tick: number): void;
   /** One word for panels, from a closed set. */
   protected abstract phaseOf(world: World): string;
+  /** The game's own commands by message type, each made with {@link GameRoom.command}. A method of the class, as above. */
+  protected commands(): Messages<Room> {
+    return {};
+  }
   /** Parts of a tick in which the game's intents count `rewind`. */
   protected readonly rewindPartsPerTick: number = 1;
   /** What a bot in the seat asks for; a game without bots leaves it out. */
