@@ -11,17 +11,26 @@ const ZONE_TILES = 5;
 export const STEP_X = [1, 1, 0, -1, -1, -1, 0, 1] as const;
 export const STEP_Y = [0, 1, 1, 1, 0, -1, -1, -1] as const;
 
+/** Straight steps before diagonal ones: the shorter way wins among equals. */
+const BY_LENGTH = [0, 2, 4, 6, 1, 3, 5, 7] as const;
+
 /** No way from there. */
 export const NO_WAY = 255;
 /** There already. */
 export const ARRIVED = 254;
 
+/** No tile for bodies; only within a field. */
+const BLOCKED = 253;
+
+/** The ways to one goal from the tiles around it, in a window with a blocked rim of one tile. */
 interface Field {
+  /** Tile of the window's first cell, which belongs to the rim. */
   readonly left: number;
   readonly top: number;
+  /** Cells across and down, rim included. */
   readonly width: number;
   readonly height: number;
-  /** Step index 0..7, {@link NO_WAY} or {@link ARRIVED} a tile. */
+  /** Step index 0..7, {@link ARRIVED}, {@link NO_WAY} or BLOCKED a cell. */
   readonly steps: Uint8Array;
 }
 
@@ -35,6 +44,8 @@ export class Navigation {
   /** 0 where bodies may stand. */
   readonly #tiles: Uint8Array;
   readonly #fields = new Map<number, Field>();
+  /** Of one exploration: cells whose neighbours are still to see. */
+  readonly #queue = new Int32Array((2 * REACH_TILES + 3) ** 2);
   readonly #zonesAcross: number;
   /** Standing tile of every zone, or -1. */
   readonly #zoneTiles: Int32Array;
@@ -72,7 +83,8 @@ export class Navigation {
     const x = column - field.left;
     const y = row - field.top;
     if (x < 0 || y < 0 || x >= field.width || y >= field.height) return NO_WAY;
-    return field.steps[y * field.width + x]!;
+    const step = field.steps[y * field.width + x]!;
+    return step === BLOCKED ? NO_WAY : step;
   }
 
   #fieldOf(goal: number): Field {
@@ -89,34 +101,38 @@ export class Navigation {
   #explore(goal: number): Field {
     const goalColumn = goal % this.#columns;
     const goalRow = Math.trunc(goal / this.#columns);
-    const left = Math.max(0, goalColumn - REACH_TILES);
-    const top = Math.max(0, goalRow - REACH_TILES);
-    const width = Math.min(this.#columns, goalColumn + REACH_TILES + 1) - left;
-    const height = Math.min(this.#rows, goalRow + REACH_TILES + 1) - top;
-    const steps = new Uint8Array(width * height).fill(NO_WAY);
-    const isFree = (x: number, y: number): boolean =>
-      x >= 0 && y >= 0 && x < width && y < height && this.#tiles[(y + top) * this.#columns + x + left] === 0;
-    const queue = new Int32Array(width * height);
+    const left = Math.max(0, goalColumn - REACH_TILES) - 1;
+    const top = Math.max(0, goalRow - REACH_TILES) - 1;
+    const width = Math.min(this.#columns, goalColumn + REACH_TILES + 1) - left + 1;
+    const height = Math.min(this.#rows, goalRow + REACH_TILES + 1) - top + 1;
+    const steps = new Uint8Array(width * height).fill(BLOCKED);
+    for (let y = 1; y < height - 1; y++) {
+      const row = (y + top) * this.#columns + left;
+      for (let x = 1; x < width - 1; x++) if (this.#tiles[row + x] === 0) steps[y * width + x] = NO_WAY;
+    }
+    const moves = STEP_X.map((dx, step) => dx + STEP_Y[step]! * width);
+    const queue = this.#queue;
     let head = 0;
     let tail = 0;
-    if (isFree(goalColumn - left, goalRow - top)) {
-      const at = (goalRow - top) * width + goalColumn - left;
-      steps[at] = ARRIVED;
-      queue[tail++] = at;
+    const start = (goalRow - top) * width + goalColumn - left;
+    if (steps[start] === NO_WAY) {
+      steps[start] = ARRIVED;
+      queue[tail++] = start;
     }
     while (head < tail) {
       const at = queue[head++]!;
-      const x = at % width;
-      const y = Math.trunc(at / width);
-      // Straight steps before diagonal ones: the shorter way wins among equals.
       for (let i = 0; i < 8; i++) {
-        const step = i < 4 ? i * 2 : i * 2 - 7;
-        const nextX = x + STEP_X[step]!;
-        const nextY = y + STEP_Y[step]!;
-        if (!isFree(nextX, nextY)) continue;
-        const next = nextY * width + nextX;
+        const step = BY_LENGTH[i]!;
+        const next = at + moves[step]!;
         if (steps[next] !== NO_WAY) continue;
-        if ((step & 1) === 1 && !(isFree(nextX, y) && isFree(x, nextY))) continue;
+        // The straight steps beside a diagonal one are its neighbours in the circle.
+        const isDiagonal = (step & 1) === 1;
+        if (
+          isDiagonal &&
+          (steps[at + moves[step - 1]!] === BLOCKED || steps[at + moves[(step + 1) & 7]!] === BLOCKED)
+        ) {
+          continue;
+        }
         steps[next] = (step + 4) & 7;
         queue[tail++] = next;
       }

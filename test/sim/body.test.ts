@@ -98,6 +98,7 @@ describe('sim/body', () => {
       const body = bodyAt(2.5, 2.5);
       for (let i = 0; i < 80; i++) stepBody(body, { ...still, moveX, moveY }, HALL);
       if (x !== undefined) assert.equal(body.x, x);
+      assert.deepEqual([body.vx, body.vy], [0, 0], 'the wall takes the speed');
       if (y !== undefined) assert.equal(body.y, y);
     }
     const body = bodyAt(1.5, 6.5);
