@@ -22,7 +22,8 @@ import {
   scanSegment,
 } from './journal-segment.ts';
 
-const RECORDS_PER_TURN = 2000;
+/** Records handled before the ticks of the process get their turn. */
+const RECORDS_PER_TURN = 500;
 /** Extents closer than this are read in one go. */
 const READ_THROUGH_BYTES = 8192;
 const SEGMENT_NAME = /^([0-9]{10})\.seg$/;
@@ -176,7 +177,10 @@ export class JournalIndex {
       if (records.length % RECORDS_PER_TURN === 0) await nextTurn();
     }
     const fold = new RecordFold(log.matchId);
-    for (const { kind, payload } of records) fold.push(kind, payload);
+    for (const [i, { kind, payload }] of records.entries()) {
+      fold.push(kind, payload);
+      if (i % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await nextTurn();
+    }
     return fold.match(log.isTorn);
   }
 
@@ -281,6 +285,7 @@ export class JournalIndex {
     // A group commit's own mark belongs to no match.
     if (match === 0) return;
     segment.matches.add(match);
+    this.nextIndex = Math.max(this.nextIndex, match + 1);
     const log = this.byIndex.get(match) ?? this.#meet({ kind: 0, match, seq, payload: Buffer.alloc(0) });
     log.damage ??= `record ${seq} is damaged`;
   }
