@@ -4,13 +4,16 @@
  * come in faster than they are consumed; then the border is halved in. Patches are as rare as the configuration allows,
  * so that it is inputs that are measured.
  *
- * Absorbed is what the server reports as consumed in its acknowledgements, not what was sent.
+ * Absorbed is what the server reports as consumed in its acknowledgements, not what was sent. `limit` says what stopped a
+ * step: `tick` or `backlog` is the server; `driver` is the load itself, and the true number is higher.
  */
 import { Stage, type StageReport } from '../driver/stage.ts';
 import { atLeast, defineBench, type ResultRow } from './bench.ts';
 
 /** Share of the tick's budget that the 99th percentile may take. */
 const BUDGET_SHARE = 0.8;
+/** Inputs that the driver could not send, above which the step says nothing about the server. */
+const UNSENT_SHARE_MAX = 0.03;
 /** Consumed to sent, below which the process has fallen behind; the window's edges cost a little. */
 const CONSUMED_SHARE_MIN = 0.97;
 
@@ -49,12 +52,16 @@ export default defineBench({
         isPinned: true,
         progress,
       });
-    /** @returns whether the process kept up */
-    const judge = (players: number, measured: Measured): boolean => {
-      const consumedShare = measured.acksPerSecond / measured.inputsPerSecond;
-      const keptUp = measured.tickP99Ms <= BUDGET_SHARE * budgetMs && consumedShare >= CONSUMED_SHARE_MIN;
-      // A driver that could not send says nothing about the server.
-      if (keptUp) best = Math.max(best, measured.acksPerSecond);
+    /** @returns what stopped it at that many players, or nothing */
+    const limitAt = (measured: Measured): string => {
+      const unsent = measured.inputsSkipped / measured.seconds;
+      if (unsent > UNSENT_SHARE_MAX * (measured.inputsPerSecond + unsent)) return 'driver';
+      if (measured.tickP99Ms > BUDGET_SHARE * budgetMs) return 'tick';
+      return measured.acksPerSecond < CONSUMED_SHARE_MIN * measured.inputsPerSecond ? 'backlog' : '';
+    };
+    const keepsUp = (players: number, measured: Measured): boolean => {
+      const limit = limitAt(measured);
+      if (limit === '') best = Math.max(best, measured.acksPerSecond);
       results.push({
         players,
         inputsPerSecond: measured.inputsPerSecond,
@@ -65,9 +72,9 @@ export default defineBench({
         serverCpuPercent: measured.serverCpuShare * 100,
         driverCpuPercent: measured.driverCpuShare * 100,
         inputsNotSent: measured.inputsSkipped,
-        keptUp,
+        limit: limit || 'none',
       });
-      return keptUp;
+      return limit === '';
     };
 
     let good = 0;
@@ -77,7 +84,7 @@ export default defineBench({
       for (let players = options.start; players <= options.max && bad === 0; players += options.step) {
         await stage.join(players - good);
         await stage.settle();
-        if (judge(players, await stage.measure())) good = players;
+        if (keepsUp(players, await stage.measure())) good = players;
         else bad = players;
       }
       // Joining is not undone: each refinement fills a fresh process.
@@ -87,7 +94,7 @@ export default defineBench({
         stage = await stageOf();
         await stage.join(middle);
         await stage.settle();
-        if (judge(middle, await stage.measure())) good = middle;
+        if (keepsUp(middle, await stage.measure())) good = middle;
         else bad = middle;
       }
     } finally {
