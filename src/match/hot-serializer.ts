@@ -96,10 +96,7 @@ export class HotSerializer<State extends Schema = Schema> extends SchemaSerializ
         if (client.state !== ClientState.JOINED) continue;
         const view = client.view;
         let body: Uint8Array = shared;
-        if (
-          view !== undefined &&
-          (isViewPassNeeded || view.changes.size > 0 || seesAny(view, filtered))
-        ) {
+        if (view !== undefined && (isViewPassNeeded || view.changes.size > 0 || seesAny(view, filtered))) {
           // The view's bytes are copied out, so every view may use the room behind the shared ones.
           at.offset = sharedEnd;
           body = encoder.encodeView(view, sharedEnd, at);
