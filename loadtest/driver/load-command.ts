@@ -59,7 +59,13 @@ export type Limits = Partial<Record<ThresholdName, number>>;
 
 const OPTIONS = {
   clients: { type: 'number', default: 50, min: 1, max: 20_000, help: 'players in all' },
-  seconds: { type: 'number', default: 15, min: 1, max: 86_400, help: 'length of the measured window, after the ramp' },
+  seconds: {
+    type: 'number',
+    default: 15,
+    min: 0.1,
+    max: 86_400,
+    help: 'length of the measured window, after the ramp',
+  },
   settle: {
     type: 'number',
     default: 1,

@@ -47,7 +47,7 @@ describe('load on the arena', () => {
   });
 
   it('comes over the SDK from `npm run loadtest`, which reads the server tick and keeps to its limits', async () => {
-    const argv = ['arena', '--endpoint', stage.server.endpoint, '--clients', '3', '--seconds', '1', '--settle', '0'];
+    const argv = ['arena', '--endpoint', stage.server.endpoint, '--clients', '3', '--seconds', '0.5', '--settle', '0'];
     const limits = ['--max-join-failures', '0', '--max-drops', '0', '--max-tick-p99-ms', '60000', '--json'];
     const child = spawn(process.execPath, [LOADTEST, ...argv, ...limits], {
       stdio: ['ignore', 'pipe', 'ignore'],

@@ -28,7 +28,7 @@ describe('npm run loadtest', () => {
     const port = await freePort();
     server = await ServerProcess.start({ script: RAW, argv: [`--port=${port}`], port });
     target = ['raw', '--endpoint', server.endpoint, '--dialect', 'raw', '--mode', 'light', '--clients', '4'];
-    target.push('--seconds', '1', '--inputs-per-second', '20', '--joins-per-second', '1000', '--settle', '0');
+    target.push('--seconds', '0.4', '--inputs-per-second', '20', '--joins-per-second', '1000', '--settle', '0');
   });
   after(() => server?.stop());
 
