@@ -43,6 +43,22 @@ export function ticks(world: ArenaWorld, count: number, intents: readonly SeatIn
   for (let i = 0; i < count; i++) tick(world, intents);
 }
 
+/**
+ * Steps until something is so, and says how many ticks that took.
+ * @throws Error if it is not so after 1,000 ticks
+ */
+export function tickUntil(
+  world: ArenaWorld,
+  isSo: () => boolean,
+  intents: readonly SeatIntent<ArenaIntent>[] = [],
+): number {
+  for (let count = 0; count <= 1000; count++) {
+    if (isSo()) return count;
+    tick(world, intents);
+  }
+  throw new Error('what the test waits for does not happen within 1,000 ticks');
+}
+
 /** A live match of that many seats, all taken, unprotected, old enough that every past position is their own. */
 export function liveWorld(seats: number, setup: Readonly<Record<string, number | string>> = {}): ArenaWorld {
   const world = arena.create({ seed: 1, warmupTicks: 0, minPlayers: 1, capacity: Math.max(2, seats), ...setup });

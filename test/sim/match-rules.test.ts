@@ -17,7 +17,7 @@ import {
   PICKUP_RESPAWN_TICKS,
 } from '../../src/sim/tuning.ts';
 import { faultOf, SEAT } from '../../src/sim/world.ts';
-import { joins, liveWorld, NEUTRAL, place, setSeat, tick, ticks } from './arena-scene.ts';
+import { joins, liveWorld, NEUTRAL, place, setSeat, tick, ticks, tickUntil } from './arena-scene.ts';
 
 const EAST: ArenaIntent = { ...NEUTRAL, moveX: 127 };
 
@@ -32,7 +32,7 @@ describe('sim/match rules', () => {
     it('the warm-up lasts its time and until enough are seated', () => {
       const short = arena.create(setup);
       tick(short, [], joins(0, 1));
-      while (short.phase === PHASE_WARM_UP) tick(short);
+      tickUntil(short, () => short.phase !== PHASE_WARM_UP);
       assert.equal(short.tick, 11, 'the tick after ten of warm-up is the first live one');
       assert.deepEqual([short.phaseStartedTick, short.phaseEndsTick], [10, 30]);
 
@@ -52,7 +52,7 @@ describe('sim/match rules', () => {
       setSeat(world, 1, SEAT.HP, 5);
       world.words[world.pickupsAt] = 1000;
       tick(world, [{ seat: 0, intent: { ...NEUTRAL, buttons: BUTTONS.ROCKET } }]);
-      while (world.phase === PHASE_WARM_UP) tick(world);
+      tickUntil(world, () => world.phase !== PHASE_WARM_UP);
       assert.deepEqual([world.frags(0), world.deaths(1), world.hp(1), world.isTaken(0)], [0, 0, HP_MAX, false]);
       assert.equal(world.rocketId(0), 0);
       assert.deepEqual([world.bornTick(0), world.bornTick(1)], [10, 10]);
@@ -62,7 +62,7 @@ describe('sim/match rules', () => {
     it('after the end nothing moves, nobody is hurt, nobody joins, and leaving still works', () => {
       const world = arena.create(setup);
       tick(world, [], joins(0, 1));
-      while (world.phase !== PHASE_ENDED) tick(world, [{ seat: 0, intent: { ...EAST, buttons: BUTTONS.ROCKET } }]);
+      tickUntil(world, () => world.phase === PHASE_ENDED, [{ seat: 0, intent: { ...EAST, buttons: BUTTONS.ROCKET } }]);
       assert.equal(world.tick, 31);
       const body = bodyOf(world, 0);
       tick(world, [{ seat: 0, intent: { ...EAST, buttons: 7 } }], joins(2));
@@ -72,7 +72,7 @@ describe('sim/match rules', () => {
       assert.equal(arena.isOver(world), false);
       tick(world, [], [{ kind: 'leave', seat: 1 }]);
       assert.ok(!world.isUsed(1));
-      while (!arena.isOver(world)) tick(world);
+      tickUntil(world, () => arena.isOver(world));
       assert.equal(world.tick, world.phaseEndsTick);
     });
   });
@@ -191,11 +191,7 @@ describe('sim/match rules', () => {
       tick(world);
       assert.equal(world.hp(0), 20 + PICKUP_GIVES[PICKUP_HEALTH]);
       assert.ok(world.isTaken(index));
-      let away = 0;
-      while (world.isTaken(index)) {
-        tick(world);
-        away++;
-      }
+      const away = tickUntil(world, () => !world.isTaken(index));
       assert.equal(away, PICKUP_RESPAWN_TICKS[PICKUP_HEALTH] - 1);
       tick(world);
       assert.equal(world.hp(0), 20 + 2 * PICKUP_GIVES[PICKUP_HEALTH]);

@@ -15,7 +15,7 @@ import {
 } from '../../src/sim/tuning.ts';
 import { pastPosition } from '../../src/sim/weapons.ts';
 import { SEAT } from '../../src/sim/world.ts';
-import { joins, liveWorld, NEUTRAL, place, setSeat, tick, ticks } from './arena-scene.ts';
+import { joins, liveWorld, NEUTRAL, place, setSeat, tick, ticks, tickUntil } from './arena-scene.ts';
 
 const FIRE: ArenaIntent = { ...NEUTRAL, buttons: BUTTONS.FIRE };
 const ROCKET: ArenaIntent = { ...NEUTRAL, buttons: BUTTONS.ROCKET };
@@ -217,11 +217,7 @@ describe('sim/weapons', () => {
       assert.ok(world.rocketId(slot) > 0);
       assert.deepEqual([world.rocketSeat(slot), world.rocketVx(slot), world.rocketVy(slot)], [0, 752, 0]);
       assert.equal(world.rocketX(slot), 4.5 * 64 + 47);
-      let flight = 1;
-      while (world.rocketId(slot) !== 0) {
-        tick(world);
-        assert.ok(++flight < 30);
-      }
+      const flight = 1 + tickUntil(world, () => world.rocketId(slot) === 0);
       assert.equal(flight, 14, '10 m less the two rims, 47 units a tick');
       assert.equal(world.hp(1), HP_MAX - SPLASH_DAMAGE);
       assert.ok(world.vx(1) > 500);
@@ -270,7 +266,7 @@ describe('sim/weapons', () => {
       setSeat(world, 0, SEAT.HP, 1);
       place(world, 0, 2.5, LANE);
       tick(world, [{ seat: 0, intent: { ...ROCKET, aim: 128 } }]);
-      while (world.isAlive(0)) tick(world);
+      tickUntil(world, () => !world.isAlive(0));
       assert.deepEqual(world.events.kills, [{ killer: 0, victim: 0, weapon: 'rocket', assist: -1 }]);
       assert.deepEqual([world.frags(0), world.deaths(0)], [0, 1]);
     });
