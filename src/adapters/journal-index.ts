@@ -80,6 +80,8 @@ export class MatchLog {
   isTorn = false;
   /** What is wrong with it, if it cannot be read. */
   damage: string | undefined;
+  /** Seq of the record that was hit, if that is known. */
+  damagedSeq = -1;
   /** Triples: segment number, start, end. */
   readonly extents: number[] = [];
   readonly pending = new PendingRecords();
@@ -123,9 +125,9 @@ export class JournalIndex {
       throw error;
     });
     const removed = new Set<number>();
-    for (const name of names.sort()) {
-      const number = Number(SEGMENT_NAME.exec(name)?.[1] ?? Number.NaN);
-      if (Number.isNaN(number)) continue;
+    const segmentNames = names.filter((name) => SEGMENT_NAME.test(name)).sort();
+    for (const name of segmentNames) {
+      const number = Number(SEGMENT_NAME.exec(name)![1]);
       const path = join(folder, name);
       index.nextSegment = Math.max(index.nextSegment, number + 1);
       let bytes: Buffer;
@@ -136,7 +138,7 @@ export class JournalIndex {
         if (!isOwner && (error as NodeJS.ErrnoException).code === 'ENOENT') continue;
         throw error;
       }
-      const scan = scanSegment(bytes);
+      const scan = scanSegment(bytes, name === segmentNames.at(-1));
       if (isOwner && scan.length < bytes.length) await cut(path, scan.length);
       const segment = newSegment(number, path, scan.length);
       segment.isSealed = true;
@@ -242,9 +244,10 @@ export class JournalIndex {
     const log = this.byIndex.get(match) ?? this.#meet(record);
     log.addExtent(segment.number, start, end);
     log.isTorn = false;
+    if (kind === RECORD.CLAIM && seq <= log.damagedSeq) log.damage = undefined;
     if (log.damage !== undefined) return;
     if (kind === RECORD.CLAIM && seq <= log.nextSeq) {
-      // What the store had refused may still have reached the disk; the new owner's claim cuts it off.
+      // What the store had refused may still have reached the disk, whole or in part; the new owner's claim cuts it off.
       log.epoch = parseClaimRecord(payload);
       log.isEnded = false;
     } else if (seq !== log.nextSeq) {
@@ -287,7 +290,9 @@ export class JournalIndex {
     segment.matches.add(match);
     this.nextIndex = Math.max(this.nextIndex, match + 1);
     const log = this.byIndex.get(match) ?? this.#meet({ kind: 0, match, seq, payload: Buffer.alloc(0) });
-    log.damage ??= `record ${seq} is damaged`;
+    if (log.damage !== undefined) return;
+    log.damage = `record ${seq} is damaged`;
+    log.damagedSeq = seq;
   }
 
   #noteTorn(): void {

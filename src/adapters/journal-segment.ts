@@ -124,11 +124,12 @@ export interface SegmentScan {
 }
 
 /**
- * Reads a segment from end to end. Damage inside the last group commit is a torn tail: everything from it on had not
- * been acknowledged when the process died, and is cut. Damage before it is reported and stepped over.
+ * Reads a segment from end to end. In the last segment of a journal, damage inside the last group commit is a torn tail:
+ * everything from it on had not been acknowledged when the process died, and is cut. Other damage is reported and
+ * stepped over.
  * @throws GameError JOURNAL_CORRUPT if another version of this program wrote the segment
  */
-export function scanSegment(segment: Buffer): SegmentScan {
+export function scanSegment(segment: Buffer, isLast: boolean): SegmentScan {
   const records: SegmentRecord[] = [];
   const damages: Damage[] = [];
   if (segment.length < SEGMENT_HEAD_BYTES) return { records, damages, length: 0, torn: { start: 0 } };
@@ -164,7 +165,7 @@ export function scanSegment(segment: Buffer): SegmentScan {
   }
   // Without a COMMIT at the very end, the last commit is what follows the last COMMIT.
   const tailStart = nextCommitStart === segment.length ? lastCommitStart : nextCommitStart;
-  const torn = damages.find(({ start }) => start >= tailStart);
+  const torn = isLast ? damages.find(({ start }) => start >= tailStart) : undefined;
   if (torn === undefined) return { records, damages, length: segment.length };
   return {
     records: records.filter(({ end }) => end <= torn.start),

@@ -100,6 +100,17 @@ describe('FileJournal', () => {
     for (const { writer } of matches) assert.equal(writer.lag.records, 0);
   });
 
+  it('a flush waits until the disk has the bytes, not only the system', async () => {
+    const disk = new FaultyDisk();
+    const journal = await start({ createSegment: disk.createSegment });
+    const match = await begin(journal, 'synced');
+    for (let round = 0; round < 5; round++) {
+      await match.play(3).writer.flush();
+      assert.ok(disk.writtenBytes > 0);
+      assert.equal(disk.syncedBytes, disk.writtenBytes);
+    }
+  });
+
   it('cuts a record torn at any byte and keeps all before it', async () => {
     const journal = await start();
     const match = (await begin(journal, 'torn')).play(4);
@@ -110,7 +121,7 @@ describe('FileJournal', () => {
     await match.writer.flush();
     await journal.close();
     const whole = await readFile(path);
-    const last = scanSegment(whole).records.at(-1)!;
+    const last = scanSegment(whole, true).records.at(-1)!;
     assert.equal(last.start, before);
 
     for (let length = last.start; length < last.end; length++) {
@@ -152,26 +163,27 @@ describe('FileJournal', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.nat({ max: names.length - 1 }),
-        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        fc.noBias(fc.nat({ max: 999_999 })),
         fc.integer({ min: 1, max: 255 }),
-        async (which, share, flip) => {
+        async (which, millionths, flip) => {
           for (const name of names) await copyFile(join(folder, name), join(damaged, name));
           const bytes = Buffer.from(whole[which]!);
-          const at = SEGMENT_HEAD_BYTES + Math.floor(share * (bytes.length - SEGMENT_HEAD_BYTES));
+          const at = SEGMENT_HEAD_BYTES + Math.floor((millionths / 1_000_000) * (bytes.length - SEGMENT_HEAD_BYTES));
           bytes[at]! ^= flip;
           await writeFile(join(damaged, names[which]!), bytes);
 
           const faults: string[] = [];
+          const list = await (await FileJournal.inspect(damaged)).list();
           for (const { header } of matches) {
             const truth = clean.get(header.matchId)!;
             const found = await inspectOne(damaged, header.matchId);
             if (found === undefined) {
               // The very header was hit: the match is listed as damaged, under no name of its own.
-              const list = await (await FileJournal.inspect(damaged)).list();
               assert.ok(list.some(({ state }) => state === 'corrupt'));
               faults.push(header.matchId);
             } else if (found instanceof GameError) {
               assert.equal(found.code, 'JOURNAL_CORRUPT');
+              assert.equal(list.find(({ matchId }) => matchId === header.matchId)?.state, 'corrupt');
               faults.push(header.matchId);
             } else {
               // What is given out is a true beginning, and a shorter one says so.
@@ -207,7 +219,7 @@ describe('FileJournal', () => {
     await journal.close();
     const path = join(folder, (await segments())[0]!);
     const bytes = await readFile(path);
-    const victim = scanSegment(bytes).records.filter(({ match }) => match === 1)[4]!;
+    const victim = scanSegment(bytes, true).records.filter(({ match }) => match === 1)[4]!;
     bytes[victim.start + RECORD_HEAD_BYTES]! ^= 1;
     await writeFile(path, bytes);
 
@@ -281,7 +293,7 @@ describe('FileJournal', () => {
         ),
         async (steps) => {
           const home = await mkdtemp(join(folder, 'case-'));
-          const reopen = () => FileJournal.open({ folder: home, totals: new JournalTotals(), segmentBytes: 300 });
+          const reopen = () => FileJournal.open({ folder: home, totals: new JournalTotals(), segmentBytes: 1200 });
           let journal = await reopen();
           const truth = new Map<string, { match: CounterMatch; epoch: number }>();
           for (const step of steps) {
@@ -359,6 +371,10 @@ describe('FileJournal', () => {
       await assert.rejects(journal.open(matchHeader('newer'), 1), { code: 'JOURNAL_UNAVAILABLE' });
       assert.deepEqual(told, ['EIO busy']);
       assert.equal(totals.failures, 3);
+      for (const name of await segments()) {
+        const bytes = await readFile(join(folder, name));
+        assert.equal(scanSegment(bytes, true).length, bytes.length, 'the half-written commit was cut off');
+      }
       assert.equal(idle.writer.failure, undefined);
 
       disk.relieve();
@@ -380,6 +396,42 @@ describe('FileJournal', () => {
       assert.equal((await next.load('busy'))?.entries.length, 6);
       assert.equal((await next.load('idle'))?.end?.tick, 10);
       assert.equal(await next.load('new'), undefined);
+    });
+
+    it('what a failed write left on the disk is cut off by the claim of the next owner', async () => {
+      for (let sparesBytes = 1; sparesBytes < 900; sparesBytes += 37) {
+        const home = await mkdtemp(join(folder, 'case-'));
+        const disk = new FaultyDisk();
+        disk.refusesTruncation = true;
+        const options = { folder: home, totals: new JournalTotals(), createSegment: disk.createSegment };
+        const journal = await FileJournal.open(options);
+        const match = (await begin(journal, 'moved')).play(4);
+        await match.writer.flush();
+        const first = match.entries.slice();
+        disk.refuseWith('EIO', sparesBytes);
+        match.play(8);
+        await assert.rejects(match.writer.flush(), { code: 'JOURNAL_UNAVAILABLE' });
+        disk.relieve();
+
+        const header = matchHeader('moved');
+        const successor = await journal.open(header, 2);
+        for (let tick = 4; tick < 9; tick++) successor.entry(tick, Uint8Array.of(tick, 0, 0), { hi: tick, lo: 2 });
+        await successor.close();
+        await journal.close();
+
+        const next = await FileJournal.open(options);
+        try {
+          const recorded = (await next.load('moved'))!;
+          assert.equal(recorded.epoch, 2);
+          assert.deepEqual(plain(recorded.entries.slice(0, 4)), plain(first));
+          assert.deepEqual(
+            recorded.entries.slice(4).map(({ bytes }) => [...bytes]),
+            [4, 5, 6, 7, 8].map((tick) => [tick, 0, 0]),
+          );
+        } finally {
+          await next.close();
+        }
+      }
     });
 
     it('a match that has outrun a stalled disk fails as a whole, so that it never looks whole', async () => {

@@ -85,6 +85,20 @@ describe('the replay file', () => {
     }
   });
 
+  it('is refused when its body says more or less than its header, checksums or not', async () => {
+    const file = Buffer.from(await packReplay(replay));
+    const bodyAt = 24 + file.readUInt32LE(8);
+    const body = file.subarray(bodyAt);
+    for (const other of [
+      Buffer.concat([body, Buffer.of(0)]),
+      body.subarray(0, -1),
+      Buffer.from([94, ...body.subarray(1)]),
+    ]) {
+      const sized = Buffer.concat([forge(file, 12, other.length).subarray(0, bodyAt), other]);
+      await assert.rejects(unpackReplay(forge(sized, 16, crc32(other)), inflateRaw), CORRUPT);
+    }
+  });
+
   it('random bytes are refused and nothing else happens', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), fc.boolean(), async (bytes, isDressed) => {
