@@ -280,6 +280,28 @@ describe('FileJournal', () => {
     assert.ok((await segments()).length <= 1);
   });
 
+  it('a removed match stays removed when the segment that says so goes before the one that holds it', async () => {
+    const journal = await start({ segmentBytes: 3000 });
+    await begin(journal, 'stays');
+    await (await begin(journal, 'gone')).play(2).writer.close();
+    const fill = async (matchId: string, untilSegments: number): Promise<void> => {
+      const match = await begin(journal, matchId);
+      while ((await segments()).length < untilSegments) await match.play(1).writer.flush();
+      await match.writer.close();
+    };
+    await fill('filler-1', 2);
+    await journal.remove('gone');
+    await fill('filler-2', 3);
+    await journal.remove('filler-1');
+    await journal.remove('filler-2');
+    assert.deepEqual(await segments(), ['0000000001.seg', '0000000003.seg']);
+    await journal.close();
+    assert.deepEqual(
+      (await (await start()).list()).map(({ matchId }) => matchId),
+      ['stays'],
+    );
+  });
+
   it('a removed match stays removed, whichever segments go first', async () => {
     await fc.assert(
       fc.asyncProperty(
