@@ -19,6 +19,8 @@ function run(name: string, args: readonly string[]): void {
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
     stdio: 'inherit',
+    // Ctrl-C reaches a whole process group: the server would take the copy that its watcher passes on for a second one.
+    detached: true,
     env: { HYPOGEUM_DRAIN_SECONDS: '1', ...process.env },
   });
   children.push(child);

@@ -130,6 +130,7 @@ export class HttpServer {
       refusalOf: (path) => (path.startsWith('/matchmake/') && !health.isReady ? 'DRAINING' : undefined),
       onRefusal: (surface, code) => metrics.countRefusal(surface, code),
       onShedSocket: (reason) => metrics.countShedSocket(reason),
+      onBug: (error) => log.error({ err: error }, 'bug in serving a request'),
     });
     this.#gate.watch(this.#http);
     this.#transport = new GuardedTransport(

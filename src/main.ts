@@ -85,16 +85,22 @@ async function makeClientCurrent(): Promise<void> {
 interface Running {
   readonly url: string;
   readonly newMonitorPassword: string | undefined;
+  readonly metrics: { countStrayRejection(): void };
   close(): Promise<void>;
 }
 
 interface Log {
   info(facts: object, text: string): void;
   warn(facts: object, text: string): void;
+  error(facts: object, text: string): void;
   fatal(facts: object, text: string): void;
 }
 
-/** The first signal drains, the second one ends at once. What nobody caught is a bug: said, drained, exit 1. */
+/**
+ * The first signal drains, the second one ends at once. An exception that nobody caught leaves nobody knows what half
+ * done: it is said, the process drains and exits 1. A rejection that nobody handled ended its own chain of work and
+ * touched no other, so it is said and counted; ending every match for it would let one message do that.
+ */
 function obeySignals(server: Running, config: Config, log: Log): void {
   let isEnding = false;
   const end = (code: number): void => {
@@ -117,12 +123,14 @@ function obeySignals(server: Running, config: Config, log: Log): void {
       end(0);
     });
   }
-  const onBug = (error: unknown): void => {
+  process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught: the process ends');
     if (!isEnding) end(EXIT.BUG);
-  };
-  process.on('uncaughtException', onBug);
-  process.on('unhandledRejection', onBug);
+  });
+  process.on('unhandledRejection', (error) => {
+    log.error({ err: error }, 'a rejection that nobody handled');
+    server.metrics.countStrayRejection();
+  });
 }
 
 function announce(config: Config, server: Running, log: Log): void {

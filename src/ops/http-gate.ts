@@ -37,6 +37,8 @@ export interface GateOptions {
   refusalOf(path: string): ErrorCode | undefined;
   onRefusal(surface: 'http' | 'upgrade', code: ErrorCode): void;
   onShedSocket(reason: 'unfinished' | 'crowded'): void;
+  /** What serves requests threw instead of answering. */
+  onBug(error: unknown): void;
 }
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
@@ -78,13 +80,19 @@ export class HttpGate {
     server.removeAllListeners('request');
     server.removeAllListeners('upgrade');
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      this.#request(request, response).then(
-        (isAdmitted) => {
-          if (isAdmitted) for (const listener of onRequest) listener.call(server, request, response);
-        },
-        // The client went away while its body was read: there is nobody to answer.
-        () => response.destroy(),
-      );
+      this.#request(request, response)
+        .then(
+          (isAdmitted) => {
+            if (isAdmitted) for (const listener of onRequest) listener.call(server, request, response);
+          },
+          // The client went away while its body was read: there is nobody to answer.
+          () => response.destroy(),
+        )
+        .catch((error: unknown) => {
+          this.#options.onBug(error);
+          if (response.headersSent) response.destroy();
+          else answerRefusal(request, response, new GameError('INTERNAL'));
+        });
     });
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const code = this.#upgrade(request);

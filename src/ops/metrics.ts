@@ -64,6 +64,7 @@ export class Metrics {
   readonly #joins: Counter<'method'>;
   readonly #signIns: Counter;
   readonly #shedSockets: Counter<'reason'>;
+  readonly #strayRejections: Counter;
 
   constructor({ buildId, health, load }: MetricsOptions) {
     const registers = [this.#registry];
@@ -116,6 +117,15 @@ export class Metrics {
       labelNames: ['reason'],
       registers,
     });
+    this.#strayRejections = new Counter({
+      name: 'hypogeum_stray_rejections_total',
+      help: 'Promise rejections that nobody handled: bugs, logged.',
+      registers,
+    });
+  }
+
+  countStrayRejection(): void {
+    this.#strayRejections.inc();
   }
 
   /** Adds families that are pulled at every scrape. */

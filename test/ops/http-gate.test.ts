@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { isLoopback, networkOf } from '../../src/ops/http-gate.ts';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { LIMITS } from '../../src/limits.ts';
+import { HttpGate, isLoopback, networkOf } from '../../src/ops/http-gate.ts';
 
 describe('a network that shares a rate limit', () => {
   for (const [address, network] of [
@@ -22,4 +25,59 @@ describe('a network that shares a rate limit', () => {
       assert.equal(isLoopback(address), false);
     }
   });
+});
+
+describe('the gate', () => {
+  let server: Server;
+  const bugs: unknown[] = [];
+
+  before(async () => {
+    server = createServer((request, response) => {
+      if (request.url === '/bug') throw new TypeError('a bug with a secret');
+      response.end(String(request.headers['x-real-ip']));
+    });
+    const gate = new HttpGate({
+      limits: LIMITS,
+      publicOrigins: [],
+      allowsLoopbackOrigins: false,
+      proxyHops: 2,
+      rateLimitOf: () => undefined,
+      refusalOf: () => undefined,
+      onRefusal: () => {},
+      onShedSocket: () => {},
+      onBug: (error) => bugs.push(error),
+    });
+    gate.watch(server);
+    gate.enclose(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  });
+
+  after(() => new Promise((resolve) => server.close(resolve)));
+
+  const get = (path: string, headers: Record<string, string> = {}) =>
+    fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, { headers });
+
+  it('answers INTERNAL for a bug behind it, says nothing of it, and reports it', async () => {
+    const response = await get('/bug');
+    assert.equal(response.status, 500);
+    const text = await response.text();
+    assert.match(text, /"code":"INTERNAL"/);
+    assert.doesNotMatch(text, /secret/);
+    assert.equal(bugs.length, 1);
+  });
+
+  for (const [forwarded, address] of [
+    ['198.51.100.7, 203.0.113.1', '198.51.100.7'],
+    ['6.6.6.6, 198.51.100.7, 203.0.113.1', '198.51.100.7'],
+    ['::ffff:198.51.100.7, 203.0.113.1', '198.51.100.7'],
+    ['2001:db8::7,203.0.113.1', '2001:db8::7'],
+    ['203.0.113.1', '127.0.0.1'],
+    ['<script>, 203.0.113.1', '127.0.0.1'],
+    ['', '127.0.0.1'],
+  ] as const) {
+    it(`behind two proxies takes ${JSON.stringify(forwarded)} for ${address}`, async () => {
+      const headers = { 'x-forwarded-for': forwarded, 'x-real-ip': '6.6.6.6' };
+      assert.equal(await (await get('/', headers)).text(), address);
+    });
+  }
 });
