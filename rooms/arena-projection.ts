@@ -1,5 +1,16 @@
 /** Writes the arena's world into the state that players see. Only what differs is written: a write is a patch. */
-import { type ArenaState, AVATAR_FLAGS, Avatar, Pickup, Rocket, Score } from '../schema/arena-state.ts';
+import {
+  type ArenaState,
+  AVATAR_FLAGS,
+  Avatar,
+  Explosion,
+  Kill,
+  NOBODY,
+  Pickup,
+  Rocket,
+  Score,
+  WEAPONS,
+} from '../schema/arena-state.ts';
 import type { InterestPlugin } from '../src/match/interest-plugin.ts';
 import type { ArenaWorld } from '../src/sim/arena.ts';
 import { TICK_RATE_HZ } from '../src/sim/tuning.ts';
@@ -7,6 +18,12 @@ import type { Player } from './game-room.ts';
 
 /** Ticks between two refreshes of round trips on the scoreboard. */
 const PINGS_EVERY_TICKS = 2 * TICK_RATE_HZ;
+
+/** Kills and explosions that one patch can carry; more in one patch would go unseen. */
+const KILLS_SHOWN = 8;
+const EXPLOSIONS_SHOWN = 8;
+/** Numbers of events wrap within a uint16 and leave out 0. */
+const NUMBERS = 65_535;
 
 type Interest = Pick<InterestPlugin, 'track' | 'move' | 'untrack' | 'observe'>;
 
@@ -28,6 +45,8 @@ export class ArenaProjection {
   readonly #scores: (Score | undefined)[] = [];
   readonly #rockets: (Rocket | undefined)[] = [];
   readonly #rocketIds: number[] = [];
+  #kills = 0;
+  #explosions = 0;
 
   constructor(state: ArenaState, world: ArenaWorld, interest: Interest, seats: SeatDirectory) {
     this.#state = state;
@@ -40,6 +59,8 @@ export class ArenaProjection {
     state.mapWidth = map.columns;
     state.mapHeight = map.rows;
     for (const { kind, x, y } of map.pickups) state.pickups.push(new Pickup().assign({ kind, x, y }));
+    for (let i = 0; i < KILLS_SHOWN; i++) state.kills.push(new Kill());
+    for (let i = 0; i < EXPLOSIONS_SHOWN; i++) state.explosions.push(new Explosion());
   }
 
   /** After the step of `tick`. */
@@ -48,6 +69,7 @@ export class ArenaProjection {
     for (let seat = 0; seat < this.#world.capacity; seat++) this.#updateSeat(seat);
     this.#updateRockets();
     this.#updatePickups();
+    this.#updateEvents();
     if (tick % PINGS_EVERY_TICKS === 0) this.#updatePings();
   }
 
@@ -164,6 +186,24 @@ export class ArenaProjection {
   #updatePickups(): void {
     const { pickups } = this.#state;
     for (let index = 0; index < pickups.length; index++) pickups[index]!.isTaken = this.#world.isTaken(index);
+  }
+
+  #updateEvents(): void {
+    const { kills, explosions } = this.#world.events;
+    for (const { killer, victim, assist, weapon } of kills) {
+      const place = this.#state.kills[this.#kills % KILLS_SHOWN]!;
+      place.number = (this.#kills++ % NUMBERS) + 1;
+      place.killer = killer;
+      place.victim = victim;
+      place.assist = assist < 0 ? NOBODY : assist;
+      place.weapon = WEAPONS.indexOf(weapon);
+    }
+    for (const { x, y } of explosions) {
+      const place = this.#state.explosions[this.#explosions % EXPLOSIONS_SHOWN]!;
+      place.number = (this.#explosions++ % NUMBERS) + 1;
+      place.x = x;
+      place.y = y;
+    }
   }
 
   #updatePings(): void {

@@ -24,14 +24,15 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
 
   protected override interestOptions(): InterestOptions {
     return {
-      cellSize: 8 * UNITS_PER_METRE,
+      cellSize: 4 * UNITS_PER_METRE,
       mapWidth: MAP_METRES.width * UNITS_PER_METRE,
       mapHeight: MAP_METRES.height * UNITS_PER_METRE,
-      // The screen shows about 18 m around; a rifle reaches 36 m.
+      // A screen shows some 18 m to either side; what nobody sees, nobody needs.
       rings: [
-        { radius: 20 * UNITS_PER_METRE, everyPatches: 1 },
-        { radius: 38 * UNITS_PER_METRE, everyPatches: 3 },
+        { radius: 10 * UNITS_PER_METRE, everyPatches: 1 },
+        { radius: 19 * UNITS_PER_METRE, everyPatches: 2 },
       ],
+      budgetBytesPerSecond: 10 * 1024,
       betweenFrames: () => this.plugins.tick.poll(),
     };
   }
@@ -52,10 +53,8 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
     return state;
   }
 
-  protected override project(world: ArenaWorld, tick: number): void {
+  protected override project(_world: ArenaWorld, tick: number): void {
     this.#projection.update(tick);
-    for (const kill of world.events.kills) this.broadcast('kill', kill);
-    for (const { x, y } of world.events.explosions) this.broadcast('explosion', { x, y });
   }
 
   protected override onSeated(client: Player, seat: number): void {

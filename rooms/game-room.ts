@@ -19,6 +19,8 @@ import * as z from 'zod';
 import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
 import type { EndReason } from '../src/kernel/match-header.ts';
 import type { MatchSetup, SeatEvent, SeatIntent, Simulation } from '../src/kernel/simulation.ts';
+import type { InputLayout } from '../src/match/client-frame.ts';
+import { expectInputs, inputLayoutOf } from '../src/match/colyseus-internals.ts';
 import { HotSerializer } from '../src/match/hot-serializer.ts';
 import { INPUT_QUEUE_MAX, InputPlugin, type InputTotals } from '../src/match/input-plugin.ts';
 import { type InterestOptions, InterestPlugin, type InterestTotals } from '../src/match/interest-plugin.ts';
@@ -177,6 +179,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #entry: { tick: number; events: SeatEvent[]; intents: SeatIntent<Intent>[] } = { tick: 0, events: [], intents: [] };
   #events: SeatEvent[] = [];
   #isDraining = false;
+  #inputLayout: InputLayout | undefined;
   #ending: 'running' | 'over' | 'failed' = 'running';
 
   constructor() {
@@ -254,6 +257,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.world = sim.create(setup);
     this.maxClients = Math.min(services.settings.maxPlayers, sim.maxSeats);
     this.state = this.createState(this.world);
+    this.#inputLayout = inputLayoutOf(new this.frames.type());
     this.inputs = this.defineInput(this.frames.type, {
       tickRate: tickRateHz,
       bufferMaxSize: INPUT_QUEUE_MAX,
@@ -342,10 +346,11 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     // A client that was thrown out does not hold a seat: only a lost connection does.
     if (this.#ending !== 'running' || THROWN_OUT.has(code ?? 0)) return undefined;
     this.services.totals.room.drops++;
-    return this.allowReconnection(client, RECONNECT_SECONDS).then(
-      () => undefined,
-      () => undefined,
-    );
+    const resumed = this.allowReconnection(client, 'manual');
+    // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
+    const timer = this.clock.setTimeout(() => resumed.reject(false), RECONNECT_SECONDS * 1000);
+    const end = (): void => timer.clear();
+    return resumed.then(end, end);
   }
 
   override onReconnect(client: Player): void {
@@ -414,6 +419,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   /** Connects a socket to its seat: at a join and again after every resume. */
   #admit(client: Player, seat: Seat): void {
+    expectInputs(client, this.#inputLayout);
     this.plugins.input.seat(client.sessionId, seat.index);
     this.plugins.journal.session({
       kind: 'seated',
@@ -512,7 +518,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     if (this.#ending !== 'running') return;
     this.plugins.tick.stop();
     await this.#finish('completed');
-    this.broadcast('match-ended', { standings: this.sim.standings(this.world), replayId: this.matchId });
+    // Told only when it can be opened; empty for a match that was not recorded.
+    const replayId = (await this.plugins.journal.archived) ? this.matchId : '';
+    this.broadcast('match-ended', { standings: this.sim.standings(this.world), replayId });
     await this.disconnect(CLOSE.MATCH_ENDED);
   }
 

@@ -21,9 +21,9 @@ export const Avatar = schema(
     /** Position, 1/64 m. */
     x: t.int16().default(0).fullStateOnly(),
     y: t.int16().default(0).fullStateOnly(),
-    /** Velocity, 1/1024 m per tick. */
-    vx: t.int16().default(0).fullStateOnly(),
-    vy: t.int16().default(0).fullStateOnly(),
+    /** Velocity, 1/1024 m per tick: only who predicts the avatar needs it. */
+    vx: t.int16().default(0).fullStateOnly().view(OWNER),
+    vy: t.int16().default(0).fullStateOnly().view(OWNER),
     /** Where the avatar points, 1/256 turn, 0 along +x, clockwise as y points down. */
     aim: t.uint8().default(0).fullStateOnly(),
     /** Rifle shots fired, modulo 256: a change is a tracer to draw. */
@@ -80,6 +80,37 @@ export const Score = schema(
 );
 export type Score = SchemaType<typeof Score>;
 
+/** One place of the kill feed, used again and again: a kill is new when its number is. */
+export const Kill = schema(
+  {
+    /** Counts the kills of the match from 1; 0 is an empty place. */
+    number: t.uint16().default(0),
+    /** Equal to the victim for a suicide. */
+    killer: t.uint8().default(0),
+    victim: t.uint8().default(0),
+    /** Seat, or NOBODY. */
+    assist: t.uint8().default(0),
+    /** Index into WEAPONS. */
+    weapon: t.uint8().default(0),
+  },
+  'Kill',
+);
+export type Kill = SchemaType<typeof Kill>;
+export const NOBODY = 255;
+export const WEAPONS = ['rifle', 'rocket'] as const;
+
+/** One place for explosions, used again and again: in the state because a message each would cost a frame. */
+export const Explosion = schema(
+  {
+    /** Counts the explosions of the match from 1, modulo 65536; 0 is an empty place. */
+    number: t.uint16().default(0),
+    x: t.int16().default(0),
+    y: t.int16().default(0),
+  },
+  'Explosion',
+);
+export type Explosion = SchemaType<typeof Explosion>;
+
 /** Values of {@link ArenaState}.phase. */
 export const PHASES = ['warm-up', 'live', 'ended'] as const;
 
@@ -100,6 +131,9 @@ export const ArenaState = schema(
     pickups: t.array(Pickup),
     avatars: t.map(Avatar).view(),
     rockets: t.map(Rocket).view(),
+    /** The latest ones, in no particular order. */
+    kills: t.array(Kill),
+    explosions: t.array(Explosion),
     /** Sides of the map, m: what a `generated` one is made from besides `seed`. */
     mapWidth: t.uint16().default(0),
     mapHeight: t.uint16().default(0),

@@ -81,7 +81,8 @@ describe('interest over real sockets and the stock SDK', () => {
     assert.equal(first.state.avatars.get(seat)?.ammo, 77);
     assert.equal(first.state.avatars.get(seat)?.vx, -300);
     assert.equal(second.state.avatars.get(seat)?.ammo, undefined);
-    assert.equal(second.state.avatars.get(seat)?.vx, -300);
+    assert.equal(second.state.avatars.get(seat)?.vx, undefined);
+    assert.equal(second.state.avatars.get(seat)?.x, 1234);
   });
 
   it('gives a client that was dropped the present when it resumes', async () => {

@@ -31,10 +31,10 @@ describe('interest: who sees what', () => {
     stage.patch();
     assert.equal(avatarAt(client, '1'), undefined);
     stage.moveTo(other, MAP_SIZE / 2 + 50, MAP_SIZE / 2);
-    other.vx = -7;
+    other.aim = 7;
     stage.patch();
     assert.equal(avatarAt(client, '1')?.x, MAP_SIZE / 2 + 50);
-    assert.equal(avatarAt(client, '1')?.vx, -7);
+    assert.equal(avatarAt(client, '1')?.aim, 7);
     stage.moveTo(other, 0, 0);
     stage.patch();
     assert.equal(avatarAt(client, '1'), undefined);

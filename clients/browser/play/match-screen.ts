@@ -1,7 +1,17 @@
 /** One match as its player sees it: joins the room's state, the prediction, the controls and what is drawn. */
 import { Callbacks, type InputHandle, Predict } from '@colyseus/sdk';
 import type { ArenaInput } from '../../../schema/arena-input.ts';
-import { type ArenaState, AVATAR_FLAGS, type Avatar, PHASES, type Rocket } from '../../../schema/arena-state.ts';
+import {
+  type ArenaState,
+  AVATAR_FLAGS,
+  type Avatar,
+  type Explosion,
+  type Kill,
+  NOBODY,
+  PHASES,
+  type Rocket,
+  WEAPONS,
+} from '../../../schema/arena-state.ts';
 import { CLOSE } from '../../../src/kernel/errors.ts';
 import { type ArenaMap, arenaMap, MAP_NAMES, type MapName } from '../../../src/sim/map.ts';
 import { PICKUP_KINDS, UNITS_PER_METRE } from '../../../src/sim/tuning.ts';
@@ -41,13 +51,6 @@ export type MatchEnd =
   | { readonly kind: 'next' }
   /** Back to the door, with a sentence if something went wrong. */
   | { readonly kind: 'door'; readonly sentence: string };
-
-interface KillMessage {
-  readonly killer: number;
-  readonly victim: number;
-  readonly assist: number;
-  readonly weapon: string;
-}
 
 /** A seat's avatar with what must be unsubscribed when it goes out of view. */
 interface Shown {
@@ -194,8 +197,6 @@ export class MatchScreen {
       const shown = this.#shown.get(String(seat));
       if (shown !== undefined) this.#adoptOwn(shown.avatar);
     });
-    room.onMessage('kill', (message: KillMessage) => this.#kill(message));
-    room.onMessage('explosion', ({ x, y }: { x: number; y: number }) => this.#explosion(x, y));
     room.onMessage('notice', ({ code }: { code: string }) => {
       this.#hud.notice(sentenceFor(code), performance.now(), 5000);
     });
@@ -253,6 +254,26 @@ export class MatchScreen {
     });
     callbacks.onRemove('rockets', (_rocket, key) => {
       this.#rockets.delete(String(key));
+    });
+    this.#observeEvents<Kill>('kills', (kill) => this.#kill(kill));
+    this.#observeEvents<Explosion>('explosions', ({ x, y }) => this.#explosion(x, y));
+  }
+
+  /** Calls back for what happens from now on in a list whose places are used again and again. */
+  #observeEvents<Event extends Kill | Explosion>(list: 'kills' | 'explosions', happened: (event: Event) => void): void {
+    this.#callbacks.onAdd(list, (place) => {
+      const event = place as unknown as Event;
+      let known = event.number;
+      this.#callbacks.listen(
+        event as Kill,
+        'number',
+        (number: number) => {
+          if (number === known) return;
+          known = number;
+          happened(event);
+        },
+        false,
+      );
     });
   }
 
@@ -336,11 +357,11 @@ export class MatchScreen {
     );
   }
 
-  #kill({ killer, victim, assist, weapon }: KillMessage): void {
+  #kill({ killer, victim, assist, weapon }: Kill): void {
     const nowMs = performance.now();
-    const isSuicide = killer === victim || killer < 0;
-    const helper = assist >= 0 ? ` + ${this.#nameOf(assist)}` : '';
-    const how = isSuicide ? 'fell to their own rocket' : weapon;
+    const isSuicide = killer === victim;
+    const helper = assist !== NOBODY ? ` + ${this.#nameOf(assist)}` : '';
+    const how = isSuicide ? 'fell to their own rocket' : (WEAPONS[weapon] ?? '');
     const isOwn = killer === this.#seat || victim === this.#seat;
     if (isSuicide) this.#hud.feed.add(nowMs, this.#nameOf(victim), '', how, isOwn);
     else this.#hud.feed.add(nowMs, this.#nameOf(killer) + helper, this.#nameOf(victim), how, isOwn);
