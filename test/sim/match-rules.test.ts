@@ -206,15 +206,17 @@ describe('sim/match rules', () => {
       assert.equal(world.ammo(0), AMMO_MAX);
     });
 
-    it('of two in reach the nearer one gets it', () => {
-      const world = liveWorld(2);
-      const { x, y } = world.map.pickups[firstOf(world, PICKUP_HEALTH)]!;
-      place(world, 0, x / 64 + 0.5, y / 64);
-      place(world, 1, x / 64 - 0.25, y / 64);
-      setSeat(world, 0, SEAT.HP, 20);
-      setSeat(world, 1, SEAT.HP, 20);
-      tick(world);
-      assert.deepEqual([world.hp(0), world.hp(1)], [20, 55]);
+    it('of two in reach the nearer one gets it, whatever the seats', () => {
+      for (const nearer of [0, 1]) {
+        const world = liveWorld(2);
+        const { x, y } = world.map.pickups[firstOf(world, PICKUP_HEALTH)]!;
+        place(world, nearer, x / 64 - 0.25, y / 64);
+        place(world, 1 - nearer, x / 64 + 0.5, y / 64);
+        setSeat(world, 0, SEAT.HP, 20);
+        setSeat(world, 1, SEAT.HP, 20);
+        tick(world);
+        assert.deepEqual([world.hp(nearer), world.hp(1 - nearer)], [55, 20]);
+      }
     });
   });
 });

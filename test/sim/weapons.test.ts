@@ -14,7 +14,7 @@ import {
   SPLASH_DAMAGE,
 } from '../../src/sim/tuning.ts';
 import { pastPosition } from '../../src/sim/weapons.ts';
-import { SEAT } from '../../src/sim/world.ts';
+import { faultOf, ROCKET as ROCKET_WORD, SEAT } from '../../src/sim/world.ts';
 import { joins, liveWorld, NEUTRAL, place, setSeat, tick, ticks, tickUntil } from './arena-scene.ts';
 
 const FIRE: ArenaIntent = { ...NEUTRAL, buttons: BUTTONS.FIRE };
@@ -247,6 +247,21 @@ describe('sim/weapons', () => {
       setSeat(world, 0, SEAT.ROCKETS, 0);
       tick(world, [{ seat: 0, intent: ROCKET }]);
       assert.equal(world.rockets(0), 0);
+    });
+
+    it('a sky full of rockets refuses one more and takes nothing for it', () => {
+      const world = duel(10);
+      for (let slot = 0; slot < world.rocketSlots; slot++) {
+        const at = world.rocketAt(slot);
+        world.words[at + ROCKET_WORD.ID] = slot + 1;
+        world.words[at + ROCKET_WORD.X] = world.words[at + ROCKET_WORD.Y] = 40 * 1024;
+        world.words[at + ROCKET_WORD.VX] = 752;
+        world.words[at + ROCKET_WORD.EXPIRES] = world.tick + 50;
+      }
+      const last = world.rocketSlots - 1;
+      tick(world, [{ seat: 0, intent: ROCKET }]);
+      assert.deepEqual([world.rockets(0), world.rocketId(0), world.rocketId(last)], [ROCKETS_START, 1, last + 1]);
+      assert.ok(faultOf(world) === undefined);
     });
 
     it('a blast falls off with distance and spares the shielded', () => {

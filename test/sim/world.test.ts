@@ -103,6 +103,7 @@ describe('sim/world', () => {
       { seed: SEED, numRuns: 400 },
     );
     assert.ok(accepted < 400);
+    assert.equal(refusal(sealed(new Uint8Array([...bytes, 0]))), 'SNAPSHOT_CORRUPT', 'bytes beyond the end');
   });
 
   it('refuses a forged world with a fighter in a wall, too much life or a negative magazine', () => {
