@@ -4,11 +4,13 @@
  * process.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Writable } from 'node:stream';
 import { CloseCode } from '@colyseus/core';
 import { type TransportOptions, WebSocketTransport } from '@colyseus/ws-transport';
-import { type RawData, WebSocket } from 'ws';
+import type { RawData } from 'ws';
+import { FastSocket, type FastSocketOptions } from './fast-socket.ts';
 import type { ErrorCode } from './kernel/errors.ts';
-import { type FrameFault, faultOf, isBeforeJoin, isJoin } from './match/client-frame.ts';
+import { type FrameFault, faultOf, type InputLayout, isBeforeJoin, isJoin } from './match/client-frame.ts';
 
 /** Until a client that was thrown out must have closed its side. */
 const CLOSE_GRACE_MS = 2_000;
@@ -20,12 +22,20 @@ export interface GuardReports {
   onBug(error: unknown): void;
 }
 
+export interface GuardOptions extends TransportOptions, Partial<Omit<FastSocketOptions, 'frameBytesMax'>> {
+  /** Longest frame of a client, bytes; above, it is closed with 1009. */
+  readonly maxPayload: number;
+}
+
 type RawClient = Parameters<WebSocketTransport['onConnection']>[0];
 type Upgrade = Parameters<WebSocketTransport['onConnection']>[2];
 
 export class GuardedTransport extends WebSocketTransport {
-  constructor(options: TransportOptions, reports: GuardReports) {
-    super({ ...options, WebSocket: guardedSocket(reports) });
+  constructor(options: GuardOptions, reports: GuardReports) {
+    const { isFast = true, afterRead, ...rest } = options;
+    const frameBytesMax = rest.maxPayload;
+    const fast = { isFast, frameBytesMax, ...(afterRead === undefined ? {} : { afterRead }) };
+    super({ ...rest, WebSocket: guardedSocket(reports, fast) });
   }
 
   /** Cuts off everybody who is still there; the framework's own end waits for clients that never go. */
@@ -35,7 +45,14 @@ export class GuardedTransport extends WebSocketTransport {
 
   // The framework calls it as a listener of its server, without this transport as `this`, and drops what it returns.
   protected override async onConnection(socket: RawClient, request: IncomingMessage, upgrade?: Upgrade): Promise<void> {
+    (socket as unknown as Guarded).start(request.socket);
     try {
+      // The framework looks rooms up in an object that has inherited members.
+      const roomId = /\/([^/?]*)(?:\?|$)/.exec(request.url ?? '')?.[1];
+      if (roomId !== undefined && roomId in Object.prototype) {
+        socket.close(CloseCode.WITH_ERROR, 'NOT_FOUND');
+        return;
+      }
       await super.onConnection(socket, request, upgrade);
     } catch (error) {
       (socket as unknown as Guarded).fail(error);
@@ -44,21 +61,32 @@ export class GuardedTransport extends WebSocketTransport {
 }
 
 interface Guarded {
+  /** Opens the short way for frames. */
+  start(socket: Writable): void;
   /** Throws the client out for a bug of ours. */
   fail(error: unknown): void;
+  /** From now on inputs must look like this. */
+  expectInputs(layout: InputLayout | undefined): void;
 }
 
-function guardedSocket(reports: GuardReports): typeof WebSocket {
-  return class GuardedSocket extends WebSocket implements Guarded {
+function guardedSocket(reports: GuardReports, fast: FastSocketOptions): typeof FastSocket {
+  return class GuardedSocket extends FastSocket implements Guarded {
+    #inputs: InputLayout | undefined;
     #isJoined = false;
     #isThrownOut = false;
 
     override emit(event: string | symbol, ...args: unknown[]): boolean {
+      if (event === 'error') {
+        // What could not be read as WebSocket at all; it closes with the standard's own code. The framework would log
+        // it as a fault of the server.
+        reports.onRefusal('protocol');
+        return true;
+      }
       if (event !== 'message') return super.emit(event, ...args);
       if (this.#isThrownOut) return false;
       const [data, isBinary] = args as [RawData, boolean];
       // A server's socket hands out one Buffer a message unless told otherwise.
-      const fault = isBinary && Buffer.isBuffer(data) ? faultOf(data) : 'text';
+      const fault = isBinary && Buffer.isBuffer(data) ? faultOf(data, this.#inputs) : 'text';
       if (fault !== undefined) {
         reports.onRefusal(fault);
         this.#throwOut('INVALID_INPUT');
@@ -77,13 +105,22 @@ function guardedSocket(reports: GuardReports): typeof WebSocket {
       }
     }
 
-    fail(error: unknown): void {
+    expectInputs(layout: InputLayout | undefined): void {
+      this.#inputs = layout;
+    }
+
+    start(socket: Writable): void {
+      this.startFast(socket, fast);
+    }
+
+    override fail(error: unknown): void {
       reports.onBug(error);
       this.#throwOut('INTERNAL');
     }
 
     #throwOut(code: ErrorCode): void {
       this.#isThrownOut = true;
+      this.tap = undefined;
       this.close(CloseCode.WITH_ERROR, code);
       const timer = setTimeout(() => this.terminate(), CLOSE_GRACE_MS);
       this.once('close', () => clearTimeout(timer));

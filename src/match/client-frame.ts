@@ -14,10 +14,17 @@ export const INPUT_SLOTS_MAX = 32;
 /** Object shapes that one message may define; the SDK needs a second byte for more than 32. */
 const SHAPES = 64;
 
-/** Why a frame is refused; a closed set, fit for a label. */
-export type FrameFault = 'empty' | 'text' | 'code' | 'type' | 'message' | 'input';
+/** Why a frame is refused; a closed set, fit for a label. `protocol` and `text` are for transports to find. */
+export type FrameFault = 'protocol' | 'text' | 'empty' | 'code' | 'type' | 'message' | 'input';
+
+/** Bytes of every field of an input, by field index; 0 for a number in the framework's own variable form. */
+export type InputLayout = readonly number[];
 
 const CODE_MASK = 0x1f;
+/** Upper bits of a field's byte: a value for it, in one of the two ways the SDK writes. */
+const FIELD_MASK = 0x3f;
+const REPLACE = 0;
+const ADD = 0x80;
 const STRING_8 = 0xd9;
 const STRING_16 = 0xda;
 const STRING_32 = 0xdb;
@@ -32,25 +39,28 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true });
 /**
  * What is wrong with a binary frame from a client, or undefined. Total over any bytes.
  *
- * Inputs of the unreliable kind are expected with the stamps of a room that rewinds what it has recorded
- * (`allowRewindState` without reckoned groups), which is what every `GameRoom` is.
+ * Stamps of inputs are expected as a room wants them that rewinds what it has recorded (`allowRewindState` without
+ * reckoned groups), which is what every `GameRoom` is.
+ * @param layout of the room's inputs; without it their bodies are left to the framework, which writes a page of
+ *   warnings to the console for each that it cannot read
  */
-export function faultOf(frame: Uint8Array): FrameFault | undefined {
+export function faultOf(frame: Uint8Array, layout?: InputLayout): FrameFault | undefined {
   if (frame.length === 0) return 'empty';
   const code = frame[0]! & CODE_MASK;
   const modifiers = frame[0]! - code;
-  const isInput = code === Protocol.ROOM_INPUT_RELIABLE || code === Protocol.ROOM_INPUT_UNRELIABLE;
-  if (modifiers !== 0 && !(isInput && modifiers === ProtocolModifier.TIMED)) return 'code';
+  const mayBeTimed = code === Protocol.ROOM_INPUT_RELIABLE || code === Protocol.ROOM_INPUT_UNRELIABLE;
+  if (modifiers !== 0 && !(mayBeTimed && modifiers === ProtocolModifier.TIMED)) return 'code';
   switch (code) {
     case Protocol.JOIN_ROOM:
     case Protocol.LEAVE_ROOM:
     case Protocol.PING:
       return undefined;
-    case Protocol.ROOM_INPUT_RELIABLE:
-      // What follows is decoded within its own bounds.
-      return modifiers === 0 || numberEnd(frame, 1) > 0 ? undefined : 'input';
+    case Protocol.ROOM_INPUT_RELIABLE: {
+      const body = modifiers === 0 ? 1 : numberEnd(frame, 1);
+      return body > 0 && isInput(frame, body, frame.length, layout) ? undefined : 'input';
+    }
     case Protocol.ROOM_INPUT_UNRELIABLE:
-      return isInputRing(frame, modifiers !== 0) ? undefined : 'input';
+      return isInputRing(frame, modifiers !== 0, layout) ? undefined : 'input';
     case Protocol.ROOM_DATA_BYTES:
       return typeEnd(frame, 1) > 0 ? undefined : 'type';
     case Protocol.ROOM_DATA:
@@ -99,7 +109,7 @@ function typeEnd(frame: Uint8Array, at: number): number {
 }
 
 /** `[k][u32 newest][k - 1 differences]` if timed, then `[first seq]` and k times `[length][body]`. */
-function isInputRing(frame: Uint8Array, isTimed: boolean): boolean {
+function isInputRing(frame: Uint8Array, isTimed: boolean, layout: InputLayout | undefined): boolean {
   let at = 1;
   let stamps = -1;
   if (isTimed) {
@@ -116,9 +126,25 @@ function isInputRing(frame: Uint8Array, isTimed: boolean): boolean {
   while (at < frame.length) {
     const length = numberAt(frame, at);
     if (!Number.isInteger(length) || length < 0 || ++slots > INPUT_SLOTS_MAX) return false;
-    at = numberEnd(frame, at) + length;
+    const body = numberEnd(frame, at);
+    at = body + length;
+    if (at > frame.length || !isInput(frame, body, at, layout)) return false;
   }
   return at === frame.length && (!isTimed || slots === stamps);
+}
+
+/** Fields of an input, each with a value, up to `end`. */
+function isInput(frame: Uint8Array, start: number, end: number, layout: InputLayout | undefined): boolean {
+  if (layout === undefined) return true;
+  let at = start;
+  while (at < end) {
+    const operation = frame[at]! & ~FIELD_MASK;
+    const bytes = layout[frame[at]! & FIELD_MASK];
+    if ((operation !== ADD && operation !== REPLACE) || bytes === undefined) return false;
+    at = bytes > 0 ? at + 1 + bytes : numberEnd(frame, at + 1);
+    if (at < 0) return false;
+  }
+  return at === end;
 }
 
 /** Where the number at `at` ends; -1 if there is none, or only a part of it. */

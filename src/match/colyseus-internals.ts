@@ -23,6 +23,8 @@ import {
   t,
 } from '@colyseus/schema';
 
+import type { InputLayout } from './client-frame.ts';
+
 /** First byte of a change of structure; the refId follows. */
 export const SWITCH_TO_STRUCTURE = 255;
 
@@ -139,9 +141,44 @@ export interface ClientSocket {
   terminate?(): void;
   on(event: 'pong', listener: (data: Buffer) => void): unknown;
   off(event: 'pong', listener: (data: Buffer) => void): unknown;
+  expectInputs?(layout: InputLayout | undefined): void;
 }
 /** `readyState` of an open socket. */
 export const SOCKET_OPEN = 1;
+
+const FIELD_BYTES: Readonly<Record<string, number>> = {
+  boolean: 1,
+  int8: 1,
+  uint8: 1,
+  int16: 2,
+  uint16: 2,
+  int32: 4,
+  uint32: 4,
+  float32: 4,
+  float64: 8,
+  int64: 8,
+  uint64: 8,
+  bigint64: 8,
+  biguint64: 8,
+  number: 0,
+};
+
+/** How the fields of an input class stand on the wire; undefined for one with others than numbers and booleans. */
+export function inputLayoutOf(input: Schema): InputLayout | undefined {
+  const layout: number[] = [];
+  for (const type of getEncodeDescriptor(input).types as readonly unknown[]) {
+    const wire = typeof type === 'string' ? type : (type as { quantized?: { wire: string } }).quantized?.wire;
+    const bytes = wire === undefined ? undefined : FIELD_BYTES[wire];
+    if (bytes === undefined) return undefined;
+    layout.push(bytes);
+  }
+  return layout;
+}
+
+/** Tells a transport that checks frames what this client's inputs look like. */
+export function expectInputs(client: Client, layout: InputLayout | undefined): void {
+  socketOf(client).expectInputs?.(layout);
+}
 
 export function socketOf(client: Client): ClientSocket {
   return client.ref as unknown as ClientSocket;
