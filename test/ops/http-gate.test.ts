@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { LIMITS } from '../../src/limits.ts';
 import { HttpGate, isLoopback, networkOf } from '../../src/ops/http-gate.ts';
 
@@ -30,6 +31,7 @@ describe('a network that shares a rate limit', () => {
 describe('the gate', () => {
   let server: Server;
   const bugs: unknown[] = [];
+  const shed: string[] = [];
 
   before(async () => {
     server = createServer((request, response) => {
@@ -37,14 +39,14 @@ describe('the gate', () => {
       response.end(String(request.headers['x-real-ip']));
     });
     const gate = new HttpGate({
-      limits: LIMITS,
+      limits: { ...LIMITS, unfinishedPerAddressMax: 3, unfinishedGraceMs: 0 },
       publicOrigins: [],
       allowsLoopbackOrigins: false,
       proxyHops: 2,
       rateLimitOf: () => undefined,
       refusalOf: () => undefined,
       onRefusal: () => {},
-      onShedSocket: () => {},
+      onShedSocket: (reason) => shed.push(reason),
       onBug: (error) => bugs.push(error),
     });
     gate.watch(server);
@@ -64,6 +66,23 @@ describe('the gate', () => {
     assert.match(text, /"code":"INTERNAL"/);
     assert.doesNotMatch(text, /secret/);
     assert.equal(bugs.length, 1);
+  });
+
+  it('closes the oldest of the connections that have not sent a request, and serves a new one', async () => {
+    const closed: number[] = [];
+    const sockets: Socket[] = [];
+    for (let at = 0; at < 5; at++) {
+      const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').resume();
+      socket.on('close', () => closed.push(at));
+      sockets.push(socket);
+      // One after the other, so that the server knows which is the oldest.
+      await once(server, 'connection');
+    }
+    assert.equal((await get('/')).status, 200);
+    while (closed.length < 2) await once(sockets[closed.length]!, 'close');
+    assert.deepEqual(closed, [0, 1]);
+    assert.deepEqual(shed.slice(0, 2), ['unfinished', 'unfinished']);
+    for (const socket of sockets) socket.destroy();
   });
 
   for (const [forwarded, address] of [
