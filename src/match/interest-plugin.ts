@@ -140,8 +140,6 @@ class Observer {
   place: Int32Array;
   visible: Int32Array;
   visibleCount = 0;
-  /** Last patch or full state after which the client had what it should. */
-  patch = -1;
   /** Its point of view changed otherwise than by crossing a border: everything must be looked at again. */
   isLost = false;
   creditBytes: number;
@@ -381,10 +379,8 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       const observer = client.state === ClientState.JOINED ? this.#observers.get(client.sessionId) : undefined;
       this.#live.push(observer?.client === client ? observer : undefined);
       if (observer?.client !== client) continue;
-      const hasMissed = observer.patch !== this.#patch - 1;
-      observer.patch = this.#patch;
       this.#relocate(observer);
-      if (hasMissed || observer.isLost) {
+      if (observer.isLost) {
         observer.isLost = false;
         for (let slot = 0; slot < this.#top; slot++) this.#refresh(observer, slot);
       } else {
@@ -434,7 +430,6 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     this.#relocate(observer);
     for (let slot = 0; slot < this.#top; slot++) this.#refresh(observer, slot);
     observer.isLost = false;
-    observer.patch = this.#patch;
   }
 
   endFullState(client: Client, frameBytes: number): void {
@@ -656,8 +651,6 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
         observer.view.remove(entity);
         observer.unlist(slot);
         this.#totals.viewRemoves++;
-        // Who is away gets a full state when it comes back; until then its view would only pile up changes.
-        if (observer.patch < this.#patch - 1) forgetViewChanges(observer.view);
       }
       this.#slotOf.delete(entity);
       this.#entities[slot] = undefined;

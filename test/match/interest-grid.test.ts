@@ -12,7 +12,22 @@ const HYSTERESIS = 0.15;
 const grid = () =>
   new SpatialGrid({ cellSize: CELL, mapWidth: WIDTH, mapHeight: HEIGHT, radii: RADII, hysteresis: HYSTERESIS });
 const place = fc.record({ x: fc.integer({ min: 0, max: WIDTH }), y: fc.integer({ min: 0, max: HEIGHT }) });
-const walk = fc.array(place, { minLength: 1, maxLength: 12 });
+/** Into a cell and then a little over its border: as far from where the cell says as one can be. */
+const overTheBorder = fc
+  .record({
+    column: fc.nat(14),
+    row: fc.nat(9),
+    dx: fc.integer({ min: -9, max: 9 }),
+    dy: fc.integer({ min: -9, max: 9 }),
+  })
+  .map(({ column, row, dx, dy }) => {
+    const edge = (cell: number, past: number): number => (past < 0 ? cell : cell + 1) * CELL + past;
+    return [
+      { x: (column + 0.5) * CELL, y: (row + 0.5) * CELL },
+      { x: Math.max(edge(column, dx), 0), y: Math.max(edge(row, dy), 0) },
+    ];
+  });
+const walk = fc.oneof(fc.array(place, { minLength: 1, maxLength: 12 }), overTheBorder);
 
 /** The cell after a walk, which for the hysteresis depends on the way. */
 function cellAfter(on: SpatialGrid, way: readonly { x: number; y: number }[]): number {

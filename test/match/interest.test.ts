@@ -4,8 +4,10 @@ import { $refId, type Schema, schema, t } from '@colyseus/schema';
 import fc from 'fast-check';
 import { Avatar, type Rocket } from '../../schema/arena-state.ts';
 import { CLOSE } from '../../src/kernel/errors.ts';
+import { HotSerializer } from '../../src/match/hot-serializer.ts';
 import { InterestPlugin, InterestTotals } from '../../src/match/interest-plugin.ts';
-import { CELL, FAR, MAP_SIZE, NEAR, STAGE_OPTIONS, Stage, type StageClient } from '../fixtures/interest-stage.ts';
+import { CELL, FAR, MAP_SIZE, NEAR, STAGE_OPTIONS, Stage, StageClient } from '../fixtures/interest-stage.ts';
+import { assertSeesTruth, Mirror } from '../fixtures/oracle.ts';
 
 const SEED = 20261121;
 
@@ -50,6 +52,29 @@ describe('interest: who sees what', () => {
       { ...(decoded(client).rockets!.get('r') as unknown as Schema).toJSON() },
       { seat: 0, x: MAP_SIZE / 2 + 10, y: MAP_SIZE / 2 + 20, vx: 3, vy: 4 },
     );
+  });
+
+  it('shows an entity that has nothing but hot fields, whenever it comes near', () => {
+    const Dot = schema({ x: t.int16().fullStateOnly().default(0) }, 'InterestDot');
+    const DotState = schema({ dots: t.map(Dot).view() }, 'InterestDotState');
+    const state = new DotState();
+    const interest = new InterestPlugin(STAGE_OPTIONS);
+    const serializer = new HotSerializer(interest);
+    serializer.reset(state);
+    const dot = new Dot().assign({ x: 7 });
+    state.dots.set('a', dot);
+    interest.track(dot);
+    interest.move(dot, 0, 0);
+    const client = new StageClient('A', new Mirror(serializer.handshake()));
+    client.onFrame = (frame) => client.mirror.receive(frame);
+    const asCore = client as unknown as Client;
+    interest.observeAt(asCore, MAP_SIZE, MAP_SIZE);
+    client.state = ClientState.JOINED;
+    client.raw(serializer.getFullState(asCore));
+    for (let i = 0; i < 3; i++) serializer.applyPatches([asCore]);
+    interest.observeAt(asCore, 0, 0);
+    serializer.applyPatches([asCore]);
+    assertSeesTruth(client.mirror.state, state, { sees: () => true, owns: () => false }, 'A');
   });
 
   it('gives owner-only fields to the owner alone, hot changes of them included', () => {
@@ -268,8 +293,8 @@ describe('interest: when it is sent', () => {
     assert.ok(perSecond < 2_000 * 1.15, `${perSecond} bytes a second`);
     assert.ok(perSecond > 2_000 * 0.7, `${perSecond} bytes a second`);
     assert.ok(
-      crowd.every((_, at) => (updates.get(at) ?? 0) > 0),
-      'everybody got a turn',
+      crowd.every((_, at) => (updates.get(at) ?? 0) >= 4),
+      'everybody got its turns',
     );
     assert.ok(updates.get(0)! > 2 * updates.get(59)!, 'the nearest more often than the farthest');
     assert.ok(stage.interest.totals.deferredByBudget > 0);
@@ -344,6 +369,18 @@ describe('interest: joins, drops and resumes', () => {
     }
   });
 
+  it('notices a value that a joiner was told and that is the old one again when the next patch looks', () => {
+    const stage = new Stage();
+    const { avatar } = joinedInTheMiddle(stage, 'A', '0');
+    avatar.y += 50;
+    const late = stage.join('B', avatar);
+    stage.acknowledge(late);
+    assert.equal(avatarAt(late, '0')!.y, MAP_SIZE / 2 + 50);
+    avatar.y -= 50;
+    stage.patch();
+    assert.equal(avatarAt(late, '0')!.y, MAP_SIZE / 2);
+  });
+
   it('sends nothing before the join is acknowledged', () => {
     const stage = new Stage();
     const avatar = stage.spawnAvatar('0', 100, 100, 'A');
@@ -380,6 +417,22 @@ describe('interest: joins, drops and resumes', () => {
     assert.equal(avatarAt(back, '0')?.ammo, 2);
     stage.assertTruth();
     stage.patch();
+    stage.assertTruth();
+  });
+
+  it('shows a resumed client whoever took a seat while it was away, in the full state already', () => {
+    const stage = new Stage();
+    joinedInTheMiddle(stage, 'A', '0');
+    stage.spawnAvatar('1', MAP_SIZE / 2, MAP_SIZE / 2);
+    stage.patch();
+    const dropped = stage.drop('A')!;
+    stage.removeAvatar('1');
+    stage.spawnAvatar('1', MAP_SIZE / 2 + 5, MAP_SIZE / 2);
+    const back = stage.resume(dropped);
+    stage.acknowledge(back);
+    assert.equal(avatarAt(back, '1')?.x, MAP_SIZE / 2 + 5);
+    stage.assertTruth();
+    stage.settle(2);
     stage.assertTruth();
   });
 
