@@ -21,7 +21,6 @@ import {
   hotFieldsOf,
   isAttached,
   isPlaceBeingVacated,
-  isUnsent,
   socketOf,
   structureHeader,
   valuesOf,
@@ -611,11 +610,9 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     else if (observer.ring[slot] === NO_RING) view.add(entity);
     if (observer.ring[slot] === NO_RING) {
       observer.list(slot);
-      // What was in a patch before comes with its values; what was not comes with its cold ones only.
-      const layout = this.#layoutAt[slot]!;
-      const mask = ring === OWN_RING ? layout.allMask : layout.publicMask;
-      observer.owed[slot] = isUnsent(entity) ? mask : 0;
-      observer.owedSince[slot] = this.#patch;
+      // It comes with its values. One that no patch has introduced yet comes without the hot ones, but then it is
+      // new here as well, and all of them count as changed in this patch.
+      observer.owed[slot] = 0;
       this.#totals.viewAdds++;
     }
     observer.ring[slot] = ring;
