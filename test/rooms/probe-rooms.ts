@@ -2,15 +2,34 @@
 import type { Messages, Room } from '@colyseus/core';
 import * as z from 'zod';
 import { ArenaRoom } from '../../rooms/arena-room.ts';
-import type { RoomServices } from '../../rooms/game-room.ts';
+import type { RoomServices, RoomSettings } from '../../rooms/game-room.ts';
 import { GameError } from '../../src/kernel/errors.ts';
-import type { MatchSetup } from '../../src/kernel/simulation.ts';
+import type { Entry, MatchSetup } from '../../src/kernel/simulation.ts';
 import type { InterestOptions } from '../../src/match/interest-plugin.ts';
-import type { ArenaWorld } from '../../src/sim/arena.ts';
+import { type ArenaIntent, type ArenaWorld, arena } from '../../src/sim/arena.ts';
+import { UNITS_PER_METRE } from '../../src/sim/tuning.ts';
 
 export class ProbeArena extends ArenaRoom {
-  /** Set by a test: thrown in the next step, or in the handler of `boom`. */
+  /** Every entry that was stepped. */
+  readonly entries: Entry<ArenaIntent>[] = [];
+  /** Set by a test: thrown in the middle of the next step. */
   bugInStep: Error | undefined;
+  protected override readonly sim: typeof arena = {
+    ...arena,
+    step: (world, entry) => {
+      arena.step(world, entry);
+      if (this.bugInStep !== undefined) throw this.bugInStep;
+      this.entries.push(entry);
+    },
+  };
+
+  override onCreate({ services }: { services: RoomServices }): Promise<void> {
+    return super.onCreate({ services: { ...services, settings: { ...services.settings, ...this.settings() } } });
+  }
+
+  protected settings(): Partial<RoomSettings> {
+    return {};
+  }
 
   protected override commands(): Messages<Room> {
     return {
@@ -32,18 +51,30 @@ export class ProbeArena extends ArenaRoom {
     return { id: this.matchId, world: this.world, services: this.services };
   }
 
-  protected override project(world: ArenaWorld, tick: number): void {
-    const bug = this.bugInStep;
-    this.bugInStep = undefined;
-    if (bug !== undefined) throw bug;
-    super.project(world, tick);
+  /** Intents of one seat, oldest first. */
+  intentsOf(seat: number): ArenaIntent[] {
+    return this.entries.flatMap(({ intents }) => intents.filter((one) => one.seat === seat).map((one) => one.intent));
   }
 }
 
-/** Over within a second: nobody warms up. */
+/** Two bots at least in company, four seats. */
+export class BotArena extends ProbeArena {
+  protected override settings(): Partial<RoomSettings> {
+    return { botsFillTo: 3, maxPlayers: 4 };
+  }
+}
+
+/** Over within seconds: nobody warms up. */
 export class ShortArena extends ProbeArena {
   protected override setupMatch(seed: number): MatchSetup {
     return { ...super.setupMatch(seed), warmupTicks: 1, liveTicks: 15, endedTicks: 30 };
+  }
+}
+
+/** Everybody sees everybody. */
+export class WideArena extends ProbeArena {
+  protected override interestOptions(): InterestOptions {
+    return { ...super.interestOptions(), rings: [{ radius: 120 * UNITS_PER_METRE, everyPatches: 1 }] };
   }
 }
 

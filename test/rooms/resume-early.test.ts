@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { ArenaRoom } from '../../rooms/arena-room.ts';
+import { GameServer } from '../fixtures/game-server.ts';
+
+describe('a player who comes back before the loss of the old socket is noticed', () => {
+  let game: GameServer;
+
+  before(async () => {
+    game = await GameServer.start({ rooms: { arena: ArenaRoom } });
+  });
+
+  after(() => game?.close());
+
+  it('takes the same seat again: a reload of the page can be quicker than its goodbye', async () => {
+    const { roomId } = await game.createRoom<ArenaRoom>('arena');
+    const before = await game.join(roomId, { name: 'Aelia' });
+    const seat = await before.seat();
+    await before.avatar();
+    before.room.reconnection.enabled = false;
+
+    const client = await game.client();
+    const after = game.adopt(await client.reconnect(before.room.reconnectionToken));
+    assert.equal(after.room.sessionId, before.room.sessionId);
+    assert.equal(await after.seat(), seat);
+    assert.equal((await after.avatar())['seat'], seat);
+    assert.equal(game.server.services.totals.room.resumes, 1);
+    assert.deepEqual(game.bugs, []);
+  });
+
+  it('still loses the seat when it is thrown out', async () => {
+    const { roomId } = await game.createRoom<ArenaRoom>('arena');
+    const player = await game.join(roomId, { name: 'Drusa' });
+    await player.avatar();
+    game.room<ArenaRoom>(roomId).kickClient(player.room.sessionId, 4002);
+    const client = await game.client();
+    await assert.rejects(client.reconnect(player.room.reconnectionToken));
+  });
+});
