@@ -74,7 +74,7 @@ describe('the browser client', function () {
 
   it('shoots: a tracer at once, and a round less when the server has it', async () => {
     const before = (await facts(page)).match;
-    await page.mouse.move(700, 200);
+    await page.mouse.move(600, 160);
     await page.mouse.down();
     const after = await until(
       page,
@@ -90,7 +90,7 @@ describe('the browser client', function () {
     await enterArena(other, stage.url, 'Drusa');
     // Two are enough for the match to begin, and then both appear anew, far apart.
     await until(page, ({ match }) => match!.phase === 'live', 'the match is live');
-    await Promise.all([page, other].map((tab) => walkTo(tab, COURT.column, COURT.row, 12)));
+    await Promise.all([page, other].map((tab) => walkTo(tab, COURT.column, COURT.row, 7)));
     const seen = await until(
       page,
       ({ match }) => match!.others.some(({ name }) => name === 'Drusa'),

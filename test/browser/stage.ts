@@ -57,7 +57,7 @@ export async function startStage(env: Readonly<Record<string, string>> = {}): Pr
     proxy,
     browser,
     url: `http://127.0.0.1:${proxy.port}`,
-    profile: (options) => browser.newContext({ viewport: { width: 960, height: 600 }, ...options }),
+    profile: (options) => browser.newContext({ viewport: { width: 800, height: 500 }, ...options }),
     async close() {
       await browser.close();
       await proxy.close();
@@ -162,10 +162,11 @@ export async function walkTo(page: Page, column: number, row: number, nearM: num
       if (step === NO_WAY) throw new Error(`no way from ${x}, ${y} to ${column}, ${row}`);
       const dx = Math.floor(x) + STEP_X[step]! + 0.5 - x;
       const dy = Math.floor(y) + STEP_Y[step]! + 0.5 - y;
-      await hold(KEYS.left, dx < -0.2);
-      await hold(KEYS.right, dx > 0.2);
-      await hold(KEYS.up, dy < -0.2);
-      await hold(KEYS.down, dy > 0.2);
+      // A body has 0.125 m to either side in the middle of a tile: further out it hangs on the corner of a wall.
+      await hold(KEYS.left, dx < -0.1);
+      await hold(KEYS.right, dx > 0.1);
+      await hold(KEYS.up, dy < -0.1);
+      await hold(KEYS.down, dy > 0.1);
     }
     if (performance.now() > endsAtMs) throw new Error(`did not get to ${column}, ${row}: ${JSON.stringify(match)}`);
     await nextFrame(page);

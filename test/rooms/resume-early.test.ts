@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ArenaRoom } from '../../rooms/arena-room.ts';
-import { GameServer } from '../fixtures/game-server.ts';
+import { GameServer, until } from '../fixtures/game-server.ts';
 
 describe('a player who comes back before the loss of the old socket is noticed', () => {
   let game: GameServer;
@@ -23,6 +23,7 @@ describe('a player who comes back before the loss of the old socket is noticed',
     assert.equal(after.room.sessionId, before.room.sessionId);
     assert.equal(await after.seat(), seat);
     assert.equal((await after.avatar())['seat'], seat);
+    assert.equal(await until(() => before.leftWith, 'the old socket to be closed'), 4002);
     assert.equal(game.server.services.totals.room.resumes, 1);
     assert.deepEqual(game.bugs, []);
   });

@@ -14,12 +14,12 @@ export interface ScoreLine {
   readonly pingMs: number | undefined;
 }
 
-/** Best first: more frags, then fewer deaths, then more assists, then the lower seat, as the rules rank. */
+/** Best first: more frags, then fewer deaths, then the lower seat, as the rules rank. */
 export function compareScores(
-  a: { frags: number; deaths: number; assists: number; seat: number },
-  b: { frags: number; deaths: number; assists: number; seat: number },
+  a: { frags: number; deaths: number; seat: number },
+  b: { frags: number; deaths: number; seat: number },
 ): number {
-  return b.frags - a.frags || a.deaths - b.deaths || b.assists - a.assists || a.seat - b.seat;
+  return b.frags - a.frags || a.deaths - b.deaths || a.seat - b.seat;
 }
 
 export class Scoreboard {
