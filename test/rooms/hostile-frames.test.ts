@@ -43,7 +43,7 @@ describe('a hostile client', () => {
   before(async () => {
     server = await GameServer.start({
       rooms: { arena: ProbeArena, narrow: NarrowArena },
-      env: { HYPOGEUM_MAX_PLAYERS: '128' },
+      env: { HYPOGEUM_MAX_PLAYERS: '128', HYPOGEUM_TICK_RATE: '60' },
     });
   });
 
@@ -149,7 +149,7 @@ describe('a hostile client', () => {
     '4,000 arrays in one another': [Uint8Array.of(ROOM_DATA, ...text('report'), ...new Uint8Array(4000).fill(0x91))],
     'an array of 2^32 - 1': [Uint8Array.of(ROOM_DATA, ...text('report'), 0xdd, 255, 255, 255, 255)],
   })) {
-    it(`that sends ${what}, cut short or not at all, is thrown out with 4002 INVALID_INPUT`, async () => {
+    it(`that sends ${what} of a wrong shape is thrown out with 4002 INVALID_INPUT`, async () => {
       const raw = await joinRaw();
       for (const frame of frames) raw.send(frame);
       assert.deepEqual(await raw.ended(), { code: 4002, reason: 'INVALID_INPUT' });
