@@ -29,7 +29,7 @@ import { type ArenaRoom, forgetSeat, keepSeat } from '../net/joining.ts';
 import { LateEvents } from '../net/late-events.ts';
 import { NetMeter } from '../net/net-meter.ts';
 import { Prediction } from '../net/prediction.ts';
-import { sentenceFor, sentenceOf } from '../net/sentences.ts';
+import { codeIn, sentenceFor, sentenceOf } from '../net/sentences.ts';
 import type { MatchFacts, PredictionFacts } from '../probe-facts.ts';
 import { OwnRifle, traceShot } from './rifle.ts';
 import { ServerTick } from './server-tick.ts';
@@ -219,7 +219,8 @@ export class MatchScreen {
     });
     room.onLeave((code, reason) => this.#left(code, reason));
     room.onError((code, message) => {
-      this.#hud.notice(sentenceOf({ code, message }), performance.now(), 6000);
+      // The sockets of a lost connection fail too, again and again; the notice about that says all.
+      if (codeIn(message) !== undefined) this.#hud.notice(sentenceOf({ code, message }), performance.now(), 6000);
     });
     this.#measureFrames();
   }
