@@ -71,6 +71,10 @@ export class FastSocket extends WebSocket implements TappedSocket {
     receiver.write = (chunk: unknown): boolean => this.#read(chunk as Buffer);
   }
 
+  get isTappable(): boolean {
+    return this.#receiver !== undefined;
+  }
+
   /** Handling a frame threw. */
   fail(error: unknown): void {
     throw error;

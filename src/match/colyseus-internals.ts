@@ -4,7 +4,7 @@
  * but for {@link forgetViewChanges}. {@link assertColyseusInternals} proves on a small state, once per
  * process, that it all still means what we think; test/match/colyseus-internals.test.ts names each fact.
  */
-import type { Client, ClientPrivate } from '@colyseus/core';
+import type { Client, ClientPrivate, Room } from '@colyseus/core';
 import {
   $changes,
   $refId,
@@ -24,6 +24,7 @@ import {
 } from '@colyseus/schema';
 
 import type { InputLayout } from './client-frame.ts';
+import type { FrameTap, TappedSocket } from './frame-tap.ts';
 
 /** First byte of a change of structure; the refId follows. */
 export const SWITCH_TO_STRUCTURE = 255;
@@ -132,8 +133,83 @@ export function inputAckOf(client: Client): number {
   return (client as Client & ClientPrivate)._inputBuffer?.ackSeq ?? 0;
 }
 
+/** One field of an input class, by its index. */
+export interface InputField {
+  readonly name: string;
+  readonly bytes: 1 | 2 | 4;
+  readonly isSigned: boolean;
+}
+
+/** The fields of an input class in order; undefined if there are others than integers of up to 32 bits. */
+export function inputFieldsOf(input: Schema): InputField[] | undefined {
+  const { names, types } = getEncodeDescriptor(input);
+  const fields: InputField[] = [];
+  for (const [index, name] of names.entries()) {
+    const type: unknown = types[index];
+    const bytes = typeof type === 'string' && type !== 'boolean' ? HOT_TYPE_BYTES[type] : undefined;
+    if (name === undefined || bytes === undefined) return undefined;
+    fields.push({ name, bytes, isSigned: (type as string).startsWith('int') });
+  }
+  return fields;
+}
+
+/** The instance that the framework decodes a client's inputs into, with the values of the last one. */
+export function inputInstanceOf(client: Client): Record<string, unknown> {
+  return (client as Client & ClientPrivate)._input;
+}
+
+/** What the framework uses of a client's queue of inputs. */
+export interface InputStore {
+  readonly size: number;
+  readonly consumedCount: number;
+  readonly ackSeq: number;
+  readonly renderTime: number;
+  readonly reckonTime: number;
+  readonly wasIdle: boolean;
+  next(): unknown;
+  accept(seq: number): boolean;
+  push(input: Record<string, unknown>, renderTime?: number, reckonTime?: number, seq?: number): void;
+  clear(): void;
+}
+
+/** Puts a queue in place of the framework's own, which is made anew for every connection. Call before any input came. */
+export function replaceInputStore(client: Client, store: InputStore): void {
+  (client as { _inputBuffer?: InputStore })._inputBuffer = store;
+}
+
+/** True unless the room makes clients tell how they extrapolate: then stamps are longer than one number. */
+export function hasPlainStamps(room: Room): boolean {
+  return room._timelineMode()?.reckon !== true;
+}
+
+/** Adds to the time of the client's last stamp; stamps are differences. @returns the new time, ms since room start */
+export function advanceStamp(client: Client, differenceMs: number): number {
+  const inside = client as Client & ClientPrivate;
+  inside._reckonBaseline = (inside._reckonBaseline ?? 0) + differenceMs;
+  return inside._reckonBaseline;
+}
+
+/**
+ * Counts a frame as the framework does: against the room's limit, and as a sign of life.
+ * @param nowMs the room's clock
+ * @returns false for one too many, which is then not counted: hand it to the framework, which drops the client
+ */
+export function countFrame(client: Client, nowMs: number, perSecondMax: number): boolean {
+  const inside = client as Client & ClientPrivate;
+  if (nowMs >= (inside._messageCountResetsAt ?? 0)) {
+    inside._numMessagesLastSecond = 0;
+    inside._messageCountResetsAt = nowMs + 1000;
+  } else {
+    const frames = (inside._numMessagesLastSecond ?? 0) + 1;
+    if (frames > perSecondMax) return false;
+    inside._numMessagesLastSecond = frames;
+  }
+  inside._lastMessageTime = nowMs;
+  return true;
+}
+
 /** What we use of the `ws` socket below a client; other transports lack some of it. */
-export interface ClientSocket {
+export interface ClientSocket extends Partial<TappedSocket> {
   readonly readyState: number;
   readonly bufferedAmount?: number;
   ping?(data: Uint8Array, mask: boolean, done: (error?: Error) => void): void;
@@ -178,6 +254,14 @@ export function inputLayoutOf(input: Schema): InputLayout | undefined {
 /** Tells a transport that checks frames what this client's inputs look like. */
 export function expectInputs(client: Client, layout: InputLayout | undefined): void {
   socketOf(client).expectInputs?.(layout);
+}
+
+/** Asks `tap` for every frame of the client from now on. @returns false where the transport has no taps */
+export function tapFrames(client: Client, tap: FrameTap): boolean {
+  const socket = socketOf(client);
+  if (socket.isTappable !== true) return false;
+  socket.tap = tap;
+  return true;
 }
 
 export function socketOf(client: Client): ClientSocket {

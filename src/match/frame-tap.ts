@@ -11,6 +11,7 @@ export interface FrameTap {
 
 /** A socket that can be tapped. */
 export interface TappedSocket {
+  readonly isTappable: boolean;
   /** Asked for every whole binary frame. */
   tap: FrameTap | undefined;
 }

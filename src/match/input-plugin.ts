@@ -4,6 +4,8 @@
  */
 import { type InputAPI, type Room, RoomPlugin } from '@colyseus/core';
 import type { SeatIntent } from '../kernel/simulation.ts';
+import { hasPlainStamps, replaceInputStore, tapFrames } from './colyseus-internals.ts';
+import { type FieldRanges, FrameLayout, type InputQueue, InputRing } from './input-ring.ts';
 
 /** Frames one seat may have waiting; above it the oldest is dropped, acknowledged and counted. */
 export const INPUT_QUEUE_MAX = 16;
@@ -20,6 +22,9 @@ const PATCH_TIMES = 64;
 export interface InputBinding<Frame, Intent> {
   /** The room's `defineInput` result, with `bufferMaxSize: INPUT_QUEUE_MAX`. */
   readonly inputs: InputAPI<Frame>;
+  /** As given to `defineInput`. With both, frames are read straight from the sockets that can be tapped. */
+  readonly type?: new () => Frame;
+  readonly sanitize?: unknown;
   readonly totals: InputTotals;
   readonly tickRateHz: number;
   /** Furthest a shooter may look back, ms. */
@@ -29,6 +34,7 @@ export interface InputBinding<Frame, Intent> {
   /**
    * @param rewind how long before the last completed tick the sender saw the others, in parts of a tick,
    *   already clamped; 0 when the client does not say
+   * @param frame to be read during the call only
    */
   toIntent(frame: Frame, rewind: number): Intent;
   /** A client sends far more than one frame a tick; called at most once a second for each. */
@@ -48,6 +54,8 @@ export class InputTotals {
 interface SeatInput {
   readonly sessionId: string;
   readonly seat: number;
+  /** Of its own; where undefined, the framework has it. */
+  readonly ring: InputQueue<unknown> | undefined;
   creditTicks: number;
   consumed: number;
   taken: number;
@@ -63,9 +71,16 @@ export class InputPlugin extends RoomPlugin<Room> {
   readonly #patchTicks = new Float64Array(PATCH_TIMES);
   readonly #patchTimesMs = new Float64Array(PATCH_TIMES);
   #patches = 0;
+  #layout: FrameLayout | undefined;
 
   start<Frame, Intent>(binding: InputBinding<Frame, Intent>): void {
     this.#binding = binding;
+    const { type, sanitize } = binding;
+    const isByField = typeof sanitize === 'object' && sanitize !== null;
+    this.#layout =
+      type !== undefined && isByField && hasPlainStamps(this.room)
+        ? FrameLayout.of(type, sanitize as FieldRanges)
+        : undefined;
   }
 
   /** From now on the session's frames are the seat's. Call at join and again after a reconnect. */
@@ -73,11 +88,28 @@ export class InputPlugin extends RoomPlugin<Room> {
     this.#seats[seat] = {
       sessionId,
       seat,
+      ring: this.#ringOf(sessionId),
       creditTicks: 0,
-      consumed: -1,
+      consumed: this.#binding?.inputs.get(sessionId).consumedCount ?? 0,
       taken: 0,
       droppedThisSecond: 0,
     };
+  }
+
+  #ringOf(sessionId: string): InputQueue<unknown> | undefined {
+    const layout = this.#layout;
+    const client = layout === undefined ? undefined : this.room.clients.getById(sessionId);
+    if (layout === undefined || client === undefined) return undefined;
+    const { clock, maxMessagesPerSecond } = this.room;
+    const ring = new InputRing(client, {
+      layout,
+      capacity: INPUT_QUEUE_MAX,
+      framesPerSecondMax: maxMessagesPerSecond,
+      now: () => clock.currentTime,
+    });
+    if (!tapFrames(client, ring)) return undefined;
+    replaceInputStore(client, ring);
+    return ring;
   }
 
   unseat(seat: number): void {
@@ -100,8 +132,7 @@ export class InputPlugin extends RoomPlugin<Room> {
     for (const seat of this.#seats) {
       if (seat === undefined) continue;
       if (seat.creditTicks < INPUT_CREDIT_MAX_TICKS) seat.creditTicks++;
-      const queue = binding.inputs.get(seat.sessionId);
-      if (seat.consumed < 0) seat.consumed = queue.consumedCount;
+      const queue: InputQueue<unknown> = seat.ring ?? binding.inputs.get(seat.sessionId);
       let budget = Math.min(seat.creditTicks, INTENTS_PER_TICK_MAX);
       while (budget-- > 0) {
         const frame = queue.next();
