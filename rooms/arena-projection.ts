@@ -55,7 +55,8 @@ export class ArenaProjection {
     this.#seats = seats;
     const { setup, map } = world;
     state.map = setup.map;
-    state.seed = setup.seed;
+    // The dice come from the seed, too: who knows it foresees spawns and spread. Only a generated map needs it.
+    state.seed = setup.map === 'generated' ? setup.seed : 0;
     state.mapWidth = map.columns;
     state.mapHeight = map.rows;
     for (const { kind, x, y } of map.pickups) state.pickups.push(new Pickup().assign({ kind, x, y }));

@@ -27,10 +27,10 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
       cellSize: 4 * UNITS_PER_METRE,
       mapWidth: MAP_METRES.width * UNITS_PER_METRE,
       mapHeight: MAP_METRES.height * UNITS_PER_METRE,
-      // A screen shows some 18 m to either side; what nobody sees, nobody needs.
+      // A screen shows some 16 m to either side; what nobody sees, nobody needs. The grid adds up to a cell.
       rings: [
-        { radius: 10 * UNITS_PER_METRE, everyPatches: 1 },
-        { radius: 19 * UNITS_PER_METRE, everyPatches: 2 },
+        { radius: 6 * UNITS_PER_METRE, everyPatches: 1 },
+        { radius: 16 * UNITS_PER_METRE, everyPatches: 2 },
       ],
       budgetBytesPerSecond: 10 * 1024,
       betweenFrames: () => this.plugins.tick.poll(),
@@ -45,6 +45,8 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
   protected override createState(world: ArenaWorld): ArenaState {
     const state = new ArenaState();
     state.matchId = this.matchId;
+    state.simVersion = arena.version;
+    state.tickRateHz = this.services.settings.tickRateHz;
     this.#projection = new ArenaProjection(state, world, this.plugins.interest, {
       isConnected: (seat) => this.isConnected(seat),
       rttMs: (seat) => this.rttMsOf(seat),

@@ -175,6 +175,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   protected matchId = '';
   readonly #seats: (Seat | undefined)[] = [];
   readonly #seatBySession = new Map<string, Seat>();
+  /** Sessions whose old socket is being closed because a new one takes its place. */
+  readonly #replacing = new Set<string>();
   readonly #budgets = new Map<string, CommandBudget>();
   #entry: { tick: number; events: SeatEvent[]; intents: SeatIntent<Intent>[] } = { tick: 0, events: [], intents: [] };
   #events: SeatEvent[] = [];
@@ -267,6 +269,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.allowRewindState({ maxRewindMs: REWIND_MAX_MS }).attachAll([] as never, { fields: [] });
     this.plugins.input.start({
       inputs: this.inputs,
+      type: this.frames.type,
+      sanitize: this.frames.sanitize,
       tickRateHz,
       rewindMaxMs: REWIND_MAX_MS,
       rewindPartsPerTick: this.rewindPartsPerTick,
@@ -340,11 +344,26 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.services.totals.room.joins++;
   }
 
+  /**
+   * A player who comes back before the loss of its old socket was noticed, as with a reload of the page: the framework
+   * then closes that socket as if for a fault, and it must not count as thrown out.
+   */
+  override checkReconnectionToken(reconnectionToken: string): string {
+    const stale = this.clients.find((client) => client.reconnectionToken === reconnectionToken);
+    if (stale === undefined) return super.checkReconnectionToken(reconnectionToken);
+    this.#replacing.add(stale.sessionId);
+    const sessionId = super.checkReconnectionToken(reconnectionToken);
+    // The framework leaves it open, deaf, for as long as its client likes.
+    stale.leave(CloseCode.WITH_ERROR);
+    return sessionId;
+  }
+
   override onDrop(client: Player, code?: number): Promise<void> | undefined {
     const seat = this.#seatBySession.get(client.sessionId);
     if (seat !== undefined) seat.isConnected = false;
+    const isReplaced = this.#replacing.delete(client.sessionId);
     // A client that was thrown out does not hold a seat: only a lost connection does.
-    if (this.#ending !== 'running' || THROWN_OUT.has(code ?? 0)) return undefined;
+    if (this.#ending !== 'running' || (THROWN_OUT.has(code ?? 0) && !isReplaced)) return undefined;
     this.services.totals.room.drops++;
     const resumed = this.allowReconnection(client, 'manual');
     // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
