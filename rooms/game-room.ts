@@ -5,6 +5,7 @@
  */
 import {
   type Client,
+  ClientState,
   CloseCode,
   type DefineInputOptions,
   definePlugins,
@@ -42,6 +43,8 @@ const RECONNECT_SECONDS = 60;
 const SEAT_RESERVATION_SECONDS = 8;
 /** Frames of any kind a second, above which the framework drops the client; ten times the fastest honest one. */
 const MESSAGES_PER_SECOND_MAX = 640;
+/** Seconds that a client has to acknowledge its join; until then it receives nothing and only holds a seat. */
+const JOIN_ACK_SECONDS = 10;
 /** Commands: a burst, and a sustained rate per second. */
 const COMMAND_BURST = 20;
 const COMMANDS_PER_SECOND = 5;
@@ -178,6 +181,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   /** Sessions whose old socket is being closed because a new one takes its place. */
   readonly #replacing = new Set<string>();
   readonly #budgets = new Map<string, CommandBudget>();
+  /** When a socket was given its seat, by the room's clock, ms; until the client has acknowledged it. */
+  readonly #unacknowledged = new Map<Player, number>();
   #entry: { tick: number; events: SeatEvent[]; intents: SeatIntent<Intent>[] } = { tick: 0, events: [], intents: [] };
   #events: SeatEvent[] = [];
   #isDraining = false;
@@ -431,6 +436,19 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return seat;
   }
 
+  /** Ends sockets that took a seat and never said that they are there. */
+  #dropSilent(): void {
+    for (const [client, admittedAtMs] of this.#unacknowledged) {
+      if (client.state !== ClientState.JOINING) {
+        this.#unacknowledged.delete(client);
+      } else if (this.clock.elapsedTime - admittedAtMs > JOIN_ACK_SECONDS * 1000) {
+        this.#unacknowledged.delete(client);
+        this.services.totals.room.joinsRefused.add('JOIN_TIMEOUT');
+        this.kickClient(client.sessionId, CloseCode.WITH_ERROR, 'JOIN_TIMEOUT');
+      }
+    }
+  }
+
   #vacate(seat: Seat): void {
     seat.isLeaving = true;
     this.#events.push({ kind: 'leave', seat: seat.index });
@@ -446,6 +464,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       sessionId: client.sessionId,
       playerId: seat.playerId,
     });
+    this.#unacknowledged.set(client, this.clock.elapsedTime);
     client.send('welcome', { seat: seat.index, matchId: this.matchId });
     this.onSeated(client, seat.index);
   }
@@ -500,6 +519,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   #project(tick: number): void {
     this.project(this.world, tick);
+    if (tick % this.services.settings.tickRateHz === 0) this.#dropSilent();
     if (tick % (METADATA_SECONDS * this.services.settings.tickRateHz) === 0) this.#publish();
     if (this.sim.isOver(this.world)) void this.#end();
   }

@@ -5,7 +5,7 @@
  * the run. A file's position must not matter: `--shuffle` runs the files in a random order and prints the seed that
  * repeats it.
  */
-import { globSync, statSync } from 'node:fs';
+import { existsSync, globSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import Mocha from 'mocha';
 import { nextBelow, seedSfc32 } from '../src/kernel/rng.ts';
@@ -38,6 +38,11 @@ if (values.help) {
   process.exit(0);
 }
 
+for (const path of positionals) {
+  if (existsSync(path) || (values.shuffle && /^\d+$/.test(path))) continue;
+  console.error(`there is no ${path}\n\n${USAGE}`);
+  process.exit(2);
+}
 const wanted = values.shuffle ? positionals.filter((word) => !/^\d+$/.test(word)) : positionals;
 const files = (wanted.length === 0 ? ['test'] : wanted)
   .flatMap((path) => (statSync(path).isDirectory() ? globSync(`${path}/**/*.test.ts`) : [path]))

@@ -23,6 +23,7 @@ export const ERRORS = {
   MATCH_ENDED: { status: 410, retry: false, text: 'This match has ended; join another one.' },
   MATCH_FAILED: { status: 500, retry: false, text: 'This match was ended by a bug; its journal was kept.' },
   SEAT_TAKEN: { status: 409, retry: false, text: 'This player already has a seat in this match.' },
+  JOIN_TIMEOUT: { status: 408, retry: true, text: 'The client took a seat and never said that it is there.' },
   SLOW_CONSUMER: { status: 408, retry: true, text: 'The connection does not keep up with the match.' },
   REPLAY_NOT_FOUND: { status: 404, retry: false, text: 'There is no replay of that name.' },
   REPLAY_CORRUPT: { status: 422, retry: false, text: 'The replay file is damaged or is not one.' },

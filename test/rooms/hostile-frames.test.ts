@@ -290,6 +290,17 @@ describe('a hostile client', () => {
       await until(() => raw.patches > 0, 'the state');
     });
 
+    it('that never acknowledges its join loses its seat, and who did keeps it', async () => {
+      const silent = await joinRaw({}, { isAcknowledged: false });
+      await until(() => room.match.world.isUsed(1), 'its fighter to appear');
+      const now = performance.now.bind(performance);
+      (room.clock as unknown as { now: () => number }).now = () => now() + 11_000;
+      const { code, reason } = await silent.ended();
+      assert.deepEqual({ code, reason }, { code: 4002, reason: 'JOIN_TIMEOUT' });
+      await until(() => !room.match.world.isUsed(1), 'its fighter to be gone');
+      assert.equal(room.clients.length, 1);
+    });
+
     it('that acknowledges its join twice gets one state', async () => {
       const raw = await joinRaw();
       raw.send(JOIN_ROOM);

@@ -12,6 +12,7 @@ const FOR_PLAYERS: Partial<Record<ErrorCode, string>> = {
   MATCH_FULL: 'Every seat of this match is taken. Try again in a moment.',
   MATCH_ENDED: 'That match is over. The next one is being prepared.',
   MATCH_FAILED: 'A fault in the server ended this match. Its recording was kept.',
+  JOIN_TIMEOUT: 'The match waited for you in vain; try again.',
   SLOW_CONSUMER: 'Your connection could not keep up with the match.',
   REPLAY_VERSION: 'This replay was recorded with other rules than this page knows, so it cannot be played here.',
 };
