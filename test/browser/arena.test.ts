@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { matchMaker } from '@colyseus/core';
+import { Client } from '@colyseus/sdk';
 import type { BrowserContext, Page } from 'playwright-core';
+import type { ArenaWorld } from '../../src/sim/arena.ts';
+import { SEAT } from '../../src/sim/world.ts';
+import { place, setSeat } from '../sim/arena-scene.ts';
 import {
   complaintsOf,
   DEADLINE_MS,
@@ -160,6 +165,37 @@ describe('the browser client', function () {
     stage.proxy.lag = undefined;
   });
 
+  it('shows the connection in numbers', async () => {
+    const graph = page.getByRole('region', { name: 'Connection' });
+    if (!(await graph.isVisible())) await page.keyboard.press('KeyN');
+    const shown = async () => {
+      const [labels, values] = await Promise.all([
+        graph.getByRole('term').allTextContents(),
+        graph.getByRole('definition').allTextContents(),
+      ]);
+      return Object.fromEntries(labels.map((label, at) => [label, values[at]]));
+    };
+    const expected = {
+      'Round trip': /^\d+ ms$/,
+      Jitter: /^\d+\.\d ms$/,
+      Tick: /^[1-9]\d*$/,
+      Patches: /^[1-9]\d* \/s$/,
+      Received: /^\d+\.\d\d kB\/s$/,
+      Corrections: /^\d+ \/s$/,
+      'Pending inputs': /^\d+$/,
+    };
+    await until(page, ({ match }) => match!.patchesPerSecond > 0 && match!.rttMs > 0, 'the connection is measured');
+    const endsAtMs = performance.now() + DEADLINE_MS;
+    let now = await shown();
+    // Refreshed four times a second: what stands there at first may be the dashes of before.
+    while (!/^[1-9]/.test(now['Patches'] ?? '') && performance.now() < endsAtMs) {
+      await nextFrame(page);
+      now = await shown();
+    }
+    assert.deepEqual(Object.keys(now), Object.keys(expected));
+    for (const [label, pattern] of Object.entries(expected)) assert.match(now[label] ?? '', pattern, label);
+  });
+
   it('is played by two thumbs on a phone', async () => {
     const phone = await stage.profile({
       viewport: { width: 390, height: 844 },
@@ -229,6 +265,52 @@ describe('the browser client', function () {
     assert.equal((await facts(page)).replay!.isPlaying, false);
   });
 
+  it('names in the kill feed who defeated whom', async () => {
+    await enterArena(page, stage.url, 'Aelia');
+    const { token } = await stage.server.tokens.issueAnonymous();
+    const client = new Client(stage.url);
+    client.auth.token = token;
+    const victim = await client.joinOrCreate('arena', { name: 'Drusa' });
+    victim.onMessage('*', () => {});
+    const { match } = await facts(page);
+    const world = await worldOf(match!.matchId);
+    const other = match!.seat === 0 ? 1 : 0;
+    await until(page, () => world.isUsed(other), 'Drusa is in');
+    place(world, match!.seat, COURT.column, COURT.row + 1);
+    place(world, other, COURT.column + 2, COURT.row + 1);
+    setSeat(world, other, SEAT.PROTECTED_UNTIL, 0);
+    setSeat(world, other, SEAT.HP, 1);
+    await until(page, ({ match }) => match!.others.some(({ name }) => name === 'Drusa'), 'Drusa is in sight');
+    await page.mouse.move(700, 250);
+    await page.mouse.down();
+    const line = page.getByRole('list', { name: 'Kill feed' }).getByRole('listitem');
+    await line.waitFor({ timeout: DEADLINE_MS });
+    await page.mouse.up();
+    assert.match(await line.innerText(), /^Aelia\b[\s\S]*\bDrusa$/);
+    await victim.leave();
+  });
+
+  it('reports a desync, which becomes a metric', async () => {
+    const world = await worldOf((await facts(page)).match!.matchId);
+    const before = await metric(stage, 'hypogeum_client_desyncs_total');
+    const endsAtMs = performance.now() + DEADLINE_MS;
+    // A server whose rules differ: it says that the dash is not ready, though nobody dashed.
+    for (;;) {
+      const { match } = await facts(page);
+      if (match!.prediction!.desyncs > 0) break;
+      assert.ok(performance.now() < endsAtMs, 'the page notices');
+      setSeat(world, match!.seat, SEAT.DASH, 30);
+      await nextFrame(page);
+    }
+    // Reports are sent every 5 s.
+    while ((await metric(stage, 'hypogeum_client_desyncs_total')) <= before) {
+      assert.ok(performance.now() < endsAtMs, 'the metric counts it');
+      await nextFrame(page);
+    }
+    assert.ok((await metric(stage, 'hypogeum_client_corrections_total')) > 0);
+    await leaveArena(page);
+  });
+
   it('says in a sentence what is wrong, by code', async () => {
     await page.goto(`${stage.url}/?replay=there-is-none`);
     const lost = await until(page, ({ sentence }) => sentence !== '', 'a sentence');
@@ -254,6 +336,22 @@ async function leaveArena(page: Page): Promise<void> {
   if (!isOpen) await page.getByRole('button', { name: 'Scoreboard' }).click();
   await page.getByRole('button', { name: 'Leave the arena' }).click();
   await until(page, ({ screen }) => screen === 'door', 'the door is open');
+}
+
+/** The world of a running match, for scenes that nobody plays in a few seconds. */
+async function worldOf(matchId: string): Promise<ArenaWorld> {
+  const listings = await matchMaker.query({ name: 'arena' });
+  const listing = listings.find(({ metadata }) => (metadata as { matchId?: string }).matchId === matchId);
+  assert.ok(listing !== undefined, `match ${matchId} is listed`);
+  return (matchMaker.getLocalRoomById(listing.roomId) as unknown as { world: ArenaWorld }).world;
+}
+
+/** A counter as /metrics shows it. */
+async function metric(stage: Stage, name: string): Promise<number> {
+  const text = await (await fetch(`${stage.url}/metrics`)).text();
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `));
+  assert.ok(line !== undefined, `${name} is in /metrics`);
+  return Number(line.slice(name.length + 1));
 }
 
 /** A match that everybody left is archived when its room closes. */
