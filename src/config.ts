@@ -1,7 +1,6 @@
 /**
  * The environment, read once: `HYPOGEUM_*` keys to one frozen, typed {@link Config}; every fault in one message.
  *
- * Printed by itself: `node src/config.ts --env-example` (what `.env.example` holds) and `--help` (the table).
  * This module imports nothing that loads Colyseus, so that `main.ts` can read the environment before anything
  * else may change it.
  */
@@ -295,9 +294,4 @@ function editDistance(a: string, b: string): number {
 function deepFreeze<T extends object>(value: T): T {
   for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
   return Object.freeze(value);
-}
-
-if (import.meta.main) {
-  if (process.argv.includes('--env-example')) process.stdout.write(envExample());
-  else console.log(`Settings, read from the environment:\n\n${configHelp()}\n\n--env-example prints .env.example`);
 }

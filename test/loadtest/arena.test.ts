@@ -9,6 +9,7 @@ import type { ServerProcess } from '../../loadtest/driver/server-process.ts';
 import { Stage } from '../../loadtest/driver/stage.ts';
 
 const LOADTEST = fileURLToPath(new URL('../../loadtest/loadtest.ts', import.meta.url));
+const OFFICIAL_TOOL = fileURLToPath(new URL('../../loadtest/colyseus-loadtest.ts', import.meta.url));
 const OFFICIAL_BOT = fileURLToPath(new URL('../../loadtest/arena.ts', import.meta.url));
 
 async function playersReach(server: ServerProcess, wanted: number): Promise<void> {
@@ -73,7 +74,18 @@ describe('load on the arena', () => {
     const output = join(folder, 'summary.log');
     const tool = spawn(
       process.execPath,
-      [OFFICIAL_BOT, '--room', 'arena', '--numClients', '3', '--endpoint', server.endpoint, '--output', output],
+      [
+        OFFICIAL_TOOL,
+        OFFICIAL_BOT,
+        '--room',
+        'arena',
+        '--numClients',
+        '3',
+        '--endpoint',
+        server.endpoint,
+        '--output',
+        output,
+      ],
       { stdio: ['ignore', 'ignore', 'ignore'] },
     );
     const ended = new Promise((resolve) => tool.once('exit', resolve));
