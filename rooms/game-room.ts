@@ -18,8 +18,7 @@ import {
 import type { Schema } from '@colyseus/schema';
 import * as z from 'zod';
 import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
-import type { EndReason } from '../src/kernel/match-header.ts';
-import type { MatchSetup, SeatEvent, SeatIntent, Simulation } from '../src/kernel/simulation.ts';
+import type { MatchSetup, SeatEvent, SeatIntent, Simulation, Standing } from '../src/kernel/simulation.ts';
 import type { InputLayout } from '../src/match/client-frame.ts';
 import { expectInputs, inputLayoutOf } from '../src/match/colyseus-internals.ts';
 import { HotSerializer } from '../src/match/hot-serializer.ts';
@@ -186,6 +185,10 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #entry: { tick: number; events: SeatEvent[]; intents: SeatIntent<Intent>[] } = { tick: 0, events: [], intents: [] };
   #events: SeatEvent[] = [];
   #isDraining = false;
+  /** The framework shows everybody out: whoever still comes would keep the room, and a drain, from its end. */
+  #isClosing = false;
+  /** What the listing says. */
+  #isListedShut = false;
   #inputLayout: InputLayout | undefined;
   #ending: 'running' | 'over' | 'failed' = 'running';
 
@@ -337,7 +340,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     // The class that is registered carries the static onAuth; without it nobody may play.
     if (client.auth === undefined) throw new GameError('AUTH_MISSING');
     const { playerId } = client.auth;
-    if (this.#ending !== 'running' || this.isClosed(this.world)) throw new GameError('MATCH_ENDED');
+    if (this.#isDraining) throw new GameError('DRAINING');
+    if (this.#isShut) throw new GameError('MATCH_ENDED');
     for (const seat of this.#seatBySession.values()) {
       if (seat.playerId === playerId && !seat.isLeaving) throw new GameError('SEAT_TAKEN');
     }
@@ -368,7 +372,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     if (seat !== undefined) seat.isConnected = false;
     const isReplaced = this.#replacing.delete(client.sessionId);
     // A client that was thrown out does not hold a seat: only a lost connection does.
-    if (this.#ending !== 'running' || (THROWN_OUT.has(code ?? 0) && !isReplaced)) return undefined;
+    if (this.#ending !== 'running' || this.#isClosing || (THROWN_OUT.has(code ?? 0) && !isReplaced)) return undefined;
     this.services.totals.room.drops++;
     const resumed = this.allowReconnection(client, 'manual');
     // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
@@ -400,9 +404,23 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     void this.disconnect(CloseCode.SERVER_SHUTDOWN);
   }
 
+  override disconnect(closeCode?: number): Promise<unknown> {
+    this.#isClosing = true;
+    return super.disconnect(closeCode);
+  }
+
   override async onDispose(): Promise<void> {
     this.plugins.tick.stop();
-    if (this.#ending === 'running') await this.#finish(this.#isDraining ? 'shutdown' : 'abandoned');
+    if (this.#ending === 'running') {
+      this.#ending = 'over';
+      try {
+        const reason = this.#isDraining ? 'shutdown' : 'abandoned';
+        await this.plugins.journal.finish(this.world, { reason, standings: this.sim.standings(this.world) });
+      } catch (error) {
+        // The plugins must still let go of what they hold.
+        this.onUncaughtException(error as Error, 'onDispose');
+      }
+    }
     this.services.log.info({ matchId: this.matchId, roomId: this.roomId, ending: this.#ending }, 'match disposed');
   }
 
@@ -463,6 +481,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       seat: seat.index,
       sessionId: client.sessionId,
       playerId: seat.playerId,
+      // Its join is in an entry that may not be written yet: another process could not seat it without.
+      name: seat.name,
+      isAnonymous: client.auth?.isAnonymous ?? true,
     });
     this.#unacknowledged.set(client, this.clock.elapsedTime);
     client.send('welcome', { seat: seat.index, matchId: this.matchId });
@@ -520,7 +541,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #project(tick: number): void {
     this.project(this.world, tick);
     if (tick % this.services.settings.tickRateHz === 0) this.#dropSilent();
-    if (tick % (METADATA_SECONDS * this.services.settings.tickRateHz) === 0) this.#publish();
+    const isStale = tick % (METADATA_SECONDS * this.services.settings.tickRateHz) === 0;
+    if (isStale || this.#isShut !== this.#isListedShut) this.#publish();
     if (this.sim.isOver(this.world)) void this.#end();
   }
 
@@ -530,7 +552,14 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.broadcastPatch();
   }
 
+  /** Nobody may join any more. */
+  get #isShut(): boolean {
+    return this.#isClosing || this.#ending !== 'running' || this.isClosed(this.world);
+  }
+
   #publish(): void {
+    // The framework has taken a closing room off its list.
+    if (this.#isClosing) return;
     const stats = this.plugins.tick.snapshot();
     const metadata: RoomMetadata = {
       matchId: this.matchId,
@@ -540,7 +569,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       overruns: stats?.overruns ?? 0,
       bots: this.#seats.reduce((n, seat) => n + (seat?.isBot ? 1 : 0), 0),
     };
-    const locked = this.isClosed(this.world) || this.#ending !== 'running';
+    const locked = this.#isShut;
+    this.#isListedShut = locked;
     this.setMatchmaking(locked ? { metadata, locked } : { metadata }).catch((error: unknown) =>
       this.services.log.warn({ err: error }, 'room listing not updated'),
     );
@@ -548,24 +578,35 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   // How a match ends -------------------------------------------------------------------------------------------
 
-  async #finish(reason: EndReason): Promise<void> {
-    this.#ending = 'over';
-    await this.plugins.journal.finish(this.world, { reason, standings: this.sim.standings(this.world) });
-  }
-
   async #end(): Promise<void> {
     if (this.#ending !== 'running') return;
+    this.#ending = 'over';
     this.plugins.tick.stop();
-    await this.#finish('completed');
-    // Told only when it can be opened; empty for a match that was not recorded.
-    const replayId = (await this.plugins.journal.archived) ? this.matchId : '';
-    this.broadcast('match-ended', { standings: this.sim.standings(this.world), replayId });
+    try {
+      this.#publish();
+      const standings = this.sim.standings(this.world);
+      await this.plugins.journal.finish(this.world, { reason: 'completed', standings });
+      // Told only when it can be opened; empty for a match that was not recorded.
+      const replayId = (await this.plugins.journal.archived) ? this.matchId : '';
+      this.broadcast('match-ended', { standings: standings.map((row) => this.#published(row)), replayId });
+    } catch (error) {
+      this.#giveUp(error, 'end');
+      return;
+    }
     await this.disconnect(CLOSE.MATCH_ENDED);
   }
 
-  /** A bug in the step ends this room only; its journal stays for inspection. */
+  /** As the replay has it: other players learn nobody's id. */
+  #published(row: Standing): Standing {
+    return { ...row, playerId: this.services.replays.pseudonym(row.playerId) };
+  }
+
   #fail(error: unknown, phase: string): void {
-    if (this.#ending !== 'running') return;
+    if (this.#ending === 'running') this.#giveUp(error, phase);
+  }
+
+  /** A bug ends this room only; its journal stays for inspection. */
+  #giveUp(error: unknown, phase: string): void {
     this.#ending = 'failed';
     this.services.totals.room.faults.add(phase);
     this.services.log.error({ err: error, phase, matchId: this.matchId, tick: this.#entry.tick }, 'match failed');

@@ -132,9 +132,10 @@ export class JournalPlugin extends RoomPlugin<Room> {
     this.#recording = undefined;
     const { sim, writer } = recording;
     writer.end(sim.tickOf(world), sim.hash(world, this.#hash), result);
-    await writer.close();
-    if (this.#isBroken(recording)) return;
-    this.#archiving = this.#archive(recording);
+    const closing = writer.close();
+    // From now on, not from when it is durable: a room that is disposed meanwhile waits for it.
+    this.#archiving = closing.then(() => !this.#isBroken(recording) && this.#archive(recording));
+    await closing;
   }
 
   async #archive({ writer, journal, replays, totals, onFault }: Recording): Promise<boolean> {

@@ -108,6 +108,14 @@ describe('JournalPlugin', () => {
     assert.deepEqual(sim.encode(restored.world), sim.encode(room.world));
   });
 
+  it('a room that is disposed while its match is being finished waits until it is a replay', async () => {
+    const room = (await new RecordedRoom().begin()).play(100);
+    const finished = room.finish();
+    await room.dispose();
+    assert.equal(room.shelf.kept.length, 1);
+    await finished;
+  });
+
   it('a finished match becomes a replay that verifies, and its journal is forgotten', async () => {
     const room = (await new RecordedRoom().begin()).play(100);
     await room.finish();
