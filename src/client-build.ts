@@ -79,8 +79,12 @@ async function runVite(): Promise<void> {
 }
 
 if (import.meta.main) {
-  if (process.argv.includes('--help') || process.argv.includes('-h')) {
+  const words = process.argv.slice(2);
+  if (words.includes('--help') || words.includes('-h')) {
     console.log('Usage: npm run build\n\nBuilds the browser client if its sources changed since the last build.');
+  } else if (words.length > 0) {
+    console.error(`npm run build takes no options, not ${words[0]}`);
+    process.exitCode = 64;
   } else {
     const outcome = await buildClient((text) => console.log(text));
     console.log(`client: ${outcome}`);

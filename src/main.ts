@@ -12,6 +12,9 @@ import { GameError } from './kernel/errors.ts';
 /** Exit codes, after sysexits.h where it has one. */
 const EXIT = { BUG: 1, USAGE: 64, UNAVAILABLE: 69, DATA: 73, CONFIG: 78 } as const;
 
+/** The same signal again within this time is a copy: Ctrl-C reaches us from the terminal and again from npm. */
+const SIGNAL_COPY_MS = 500;
+
 const USAGE = `Usage: npm start [-- options]
 
   --help      this text
@@ -58,7 +61,8 @@ function options(): { help: boolean; build: boolean } {
     });
     return { help: values.help === true, build: values['no-build'] !== true };
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}${configHelp()}\n`);
+    // Without the list of settings: it would push the fault off the screen.
+    process.stderr.write(`${(error as Error).message}\n\nSee npm start -- --help\n`);
     process.exit(EXIT.USAGE);
   }
 }
@@ -103,6 +107,7 @@ interface Log {
  */
 function obeySignals(server: Running, config: Config, log: Log): void {
   let isEnding = false;
+  let first: { readonly signal: string; readonly atMs: number } | undefined;
   const end = (code: number): void => {
     isEnding = true;
     server.close().then(
@@ -115,6 +120,9 @@ function obeySignals(server: Running, config: Config, log: Log): void {
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
+      const nowMs = performance.now();
+      if (first?.signal === signal && nowMs - first.atMs < SIGNAL_COPY_MS) return;
+      first ??= { signal, atMs: nowMs };
       if (isEnding) {
         log.warn({ signal }, 'second signal: ending at once');
         process.exit(128 + (signal === 'SIGINT' ? 2 : 15));

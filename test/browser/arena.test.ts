@@ -207,10 +207,16 @@ describe('the browser client', function () {
     await tab.goto(stage.url);
     await until(tab, ({ screen }) => screen === 'door', 'the door is open');
     await keepPicture(tab, 'phone-door');
+    assert.ok(await tab.getByText('Right thumb').isVisible());
+    assert.ok(!(await tab.getByText('W A S D').isVisible()), 'keys that a phone has not');
     await tab.getByLabel('Your name').fill('Livia');
     await tab.getByRole('button', { name: 'Play' }).tap();
     const start = await until(tab, ({ match }) => match?.vitals?.isAlive === true, 'Livia is in');
     const thumbs = await phone.newCDPSession(tab);
+    const [health, weapons] = await Promise.all(
+      ['Health', 'Weapons'].map((name) => tab.getByRole('group', { name }).boundingBox()),
+    );
+    assert.ok(health!.x + health!.width < weapons!.x, 'the weapons cover the health');
     const from = start.match!.prediction!.predicted;
     const { ammo } = start.match!.vitals!;
     await thumbs.send('Input.dispatchTouchEvent', {

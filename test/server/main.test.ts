@@ -7,11 +7,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, type Room } from '@colyseus/sdk';
 import { configKeys } from '../../src/config.ts';
-import { type MainProcess, startMain } from '../fixtures/main-process.ts';
+import { type MainProcess, npmStart, startMain } from '../fixtures/main-process.ts';
 
 /** Lines of an output that are not empty. */
 function lines(text: string): string[] {
   return text.split('\n').filter((line) => line.trim() !== '');
+}
+
+/** Whether a process, or with a negative id any of a group, is there. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 describe('npm start', function () {
@@ -158,11 +167,12 @@ describe('npm start', function () {
     });
   });
 
-  it('with an unknown option ends 64 and shows the usage', async () => {
+  it('with an unknown option ends 64 and points to the usage, without pushing the fault off the screen', async () => {
     const main = start({}, ['--prot', '1']);
     assert.equal(await main.exited, 64);
     assert.match(main.output(), /--prot/);
-    assert.match(main.output(), /Usage: npm start/);
+    assert.match(main.output(), /npm start -- --help/);
+    assert.ok(lines(main.output()).length < 10, main.output());
   });
 
   it('--help shows every setting and ends 0', async () => {
@@ -186,6 +196,30 @@ describe('npm start', function () {
       assert.match(main.output(), /draining/);
       assert.match(main.output(), /match disposed/);
     });
+
+    for (const [how, signal] of [
+      ['npm alone is told to end, as by a container', 'SIGTERM'],
+      ['Ctrl-C reaches it twice, from the terminal and from npm', 'SIGINT'],
+    ] as const) {
+      it(`does so too when ${how}`, async () => {
+        const npm = npmStart({ HYPOGEUM_PORT: '0', HYPOGEUM_DATA: join(folder, 'data') });
+        const group = -npm.child.pid!;
+        try {
+          const base = await ready(npm);
+          const room = await joinArena(base);
+          const left = new Promise<number>((resolve) => room.onLeave(resolve));
+          process.kill(signal === 'SIGINT' ? group : npm.child.pid!, signal);
+          assert.equal(await left, 4001);
+          assert.equal(await npm.exited, 0);
+          assert.match(npm.output(), /match disposed/);
+          assert.doesNotMatch(npm.output(), /second signal/);
+          await assert.rejects(fetch(`${base}/healthz`), 'nothing listens any more');
+        } finally {
+          if (isAlive(group)) process.kill(group, 'SIGKILL');
+          await npm.exited;
+        }
+      });
+    }
 
     it('ends at once on a second signal', async () => {
       const main = start();

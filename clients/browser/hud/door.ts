@@ -14,6 +14,13 @@ const KEYS: readonly (readonly [keys: string, what: string])[] = [
   ['Tab · N', 'scoreboard · connection'],
 ];
 
+/** The same for thumbs; a device without a mouse shows these instead. */
+const THUMBS: readonly (readonly [thumb: string, what: string])[] = [
+  ['Left thumb', 'move'],
+  ['Right thumb', 'aim; push further to shoot'],
+  ['Buttons', 'rocket, dash'],
+];
+
 /** One line of the list of replays. */
 export interface ReplayLine {
   readonly id: string;
@@ -56,14 +63,20 @@ export class Door {
       keepName(name);
       onPlay(name);
     });
-    const keys = KEYS.flatMap(([key, what]) => [element('dt', { text: key }), element('dd', { text: what })]);
+    const controls = (kind: string, lines: typeof KEYS): HTMLElement =>
+      element(
+        'dl',
+        { class: `door-keys ${kind}` },
+        lines.flatMap(([control, what]) => [element('dt', { text: control }), element('dd', { text: what })]),
+      );
     this.root.append(
       element('div', { class: 'door-card' }, [
         element('h1', { text: 'Hypogeum' }),
         element('p', { class: 'door-line', text: 'One arena. Rockets, a rifle, and a dash.' }),
         form,
         this.#error,
-        element('dl', { class: 'door-keys' }, keys),
+        controls('for-mouse', KEYS),
+        controls('for-touch', THUMBS),
         this.#replays,
       ]),
     );
