@@ -33,6 +33,9 @@ export interface SeatDirectory {
   isConnected(seat: number): boolean;
   /** Smoothed round trip, ms; 0 for bots. */
   rttMs(seat: number): number;
+  /** Of who sits there, with a connection or without; empty for bots. */
+  sessionId(seat: number): string;
+  /** The connected one. */
   client(seat: number): Player | undefined;
 }
 
@@ -43,6 +46,8 @@ export class ArenaProjection {
   readonly #seats: SeatDirectory;
   readonly #avatars: (Avatar | undefined)[] = [];
   readonly #scores: (Score | undefined)[] = [];
+  /** Whose avatar it is, see {@link SeatDirectory.sessionId}. */
+  readonly #sessionIds: string[] = [];
   readonly #rockets: (Rocket | undefined)[] = [];
   readonly #rocketIds: number[] = [];
   #kills = 0;
@@ -97,8 +102,8 @@ export class ArenaProjection {
       return;
     }
     const isConnected = this.#seats.isConnected(seat);
-    // A seat that changes hands within one tick is another fighter.
-    if (avatar === undefined || avatar.name !== world.name(seat) || avatar.isBot !== world.isBot(seat)) {
+    // A seat that changes hands within one tick is another fighter, whatever its name.
+    if (avatar === undefined || this.#sessionIds[seat] !== this.#seats.sessionId(seat)) {
       if (avatar !== undefined) this.#removeSeat(seat, avatar);
       this.#writeAvatar(seat, this.#addSeat(seat), isConnected);
     } else {
@@ -141,8 +146,11 @@ export class ArenaProjection {
     const avatar = new Avatar().assign({ seat, name, isBot });
     this.#avatars[seat] = avatar;
     this.#state.avatars.set(key, avatar);
+    // Its player may have lost the connection since it joined, and comes back with the same session.
+    const sessionId = this.#seats.sessionId(seat);
+    this.#sessionIds[seat] = sessionId;
+    this.#interest.track(avatar, sessionId === '' ? {} : { owner: sessionId });
     const client = this.#seats.client(seat);
-    this.#interest.track(avatar, client === undefined ? {} : { owner: client.sessionId });
     if (client !== undefined) this.#interest.observe(client, avatar);
     return avatar;
   }

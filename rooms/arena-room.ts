@@ -50,6 +50,7 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
     this.#projection = new ArenaProjection(state, world, this.plugins.interest, {
       isConnected: (seat) => this.isConnected(seat),
       rttMs: (seat) => this.rttMsOf(seat),
+      sessionId: (seat) => this.sessionIdOf(seat),
       client: (seat) => this.clientOf(seat),
     });
     return state;

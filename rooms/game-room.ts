@@ -244,6 +244,11 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return found === undefined || found.isBot ? 0 : (this.plugins.ping.get(found.sessionId)?.rttMs ?? 0);
   }
 
+  /** The session that holds the seat, with a connection or without; empty for bots and free seats. */
+  protected sessionIdOf(seat: number): string {
+    return this.#seats[seat]?.sessionId ?? '';
+  }
+
   /** The connected client in the seat, if there is one. */
   protected clientOf(seat: number): Player | undefined {
     const found = this.#seats[seat];
