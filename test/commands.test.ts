@@ -17,7 +17,7 @@ describe('the commands of package.json', () => {
       const { status, stdout, stderr } = run(script, '--help');
       assert.equal(status, 0, stderr);
       // Where the command is a tool of others, its own help.
-      const usage = script.startsWith('node ') ? new RegExp(`Usage: npm (run )?${name}\\b`) : /^Usage: /m;
+      const usage = /^(exec )?node /.test(script) ? new RegExp(`Usage: npm (run )?${name}\\b`) : /^Usage: /m;
       assert.match(stdout, usage);
     });
   }
