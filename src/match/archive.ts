@@ -5,7 +5,7 @@ import { ByteReader, ByteWriter } from '../kernel/bytes.ts';
 import { readEntryHead, writeEntryHead } from '../kernel/entry-codec.ts';
 import { GameError } from '../kernel/errors.ts';
 import { type Hash64, hashText } from '../kernel/hash.ts';
-import { HASH_EVERY_TICKS, type Replay, type ReplayPlayer } from '../kernel/replay-file.ts';
+import { HASH_EVERY_TICKS, REPLAY_LIMITS, type Replay, type ReplayPlayer } from '../kernel/replay-file.ts';
 import type { MatchJournal, RecordedMatch } from './journal.ts';
 import type { ReplayStore } from './replay-store.ts';
 
@@ -23,7 +23,7 @@ export function keyedPseudonym(key: Uint8Array): Pseudonym {
 }
 
 /**
- * A recorded match as a replay: entries, every 30th hash, players and result; without snapshots and sessions, and
+ * A recorded match as a replay: entries, every 30th hash, players (the first 4,096) and result; without snapshots and sessions, and
  * with pseudonyms for player ids, as replays are public. Needs no simulation, so a match of any version can be kept.
  * @throws GameError JOURNAL_CORRUPT if an entry cannot be read
  */
@@ -56,6 +56,8 @@ export async function replayOf(recorded: RecordedMatch, pseudonym: Pseudonym): P
         if (event.kind === 'leave') continue;
         const { seat, name, playerId, isBot } = event;
         const player = { seat, name, playerId, isBot, joinedTick: tick };
+        // Joining and leaving again and again must not cost everybody the replay; the entries have them all.
+        if (players.length === REPLAY_LIMITS.players) continue;
         players.push(player);
         seated.set(seat, player);
       }
