@@ -279,6 +279,7 @@ describe('the HTTP surface', () => {
           await surface.fetch('/auth/anonymous', { method: 'POST', headers: { origin } }),
           'FOREIGN_ORIGIN',
         );
+        await refusedWith(await matchmake({}, { origin }), 'FOREIGN_ORIGIN');
         const read = await surface.fetch('/api/replays', { headers: { origin } });
         assert.equal(read.headers.get('access-control-allow-origin'), null);
         assert.equal(read.headers.get('access-control-allow-credentials'), null);
