@@ -134,6 +134,9 @@ export interface FrameBinding<Frame, Intent> {
 /** Close codes after which a client does not keep its seat: it was thrown out, not lost. */
 const THROWN_OUT: ReadonlySet<number> = new Set([CloseCode.WITH_ERROR, ...Object.values(CLOSE)]);
 
+/** Those that a bug of a game must not leave unnoticed. */
+const GUARDED_HOOKS = ['onJoin', 'onLeave', 'onDrop', 'onReconnect', 'onDispose'] as const;
+
 const BOT_NAMES = ['Flamma', 'Spiculus', 'Carpophorus', 'Verus', 'Priscus', 'Tetraites', 'Hermes', 'Columbus'];
 
 const count = z.int().min(0).max(100_000);
@@ -198,8 +201,23 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     (this.clock as unknown as { now: () => number }).now = () => performance.now();
     // Because onUncaughtException exists, the base constructor has just shadowed each hook with a bound copy of the
     // prototype's, made before the plugins wrapped that prototype: the first room of a class would run no plugin hook.
-    for (const hook of ['onCreate', 'onAuth', 'onJoin', 'onLeave', 'onDrop', 'onReconnect', 'onDispose']) {
-      delete (this as Record<string, unknown>)[hook];
+    const own = this as unknown as Record<string, unknown>;
+    for (const hook of ['onCreate', 'onAuth']) delete own[hook];
+    // Left alone, a bug in one of these would be told to who joins, or to nobody.
+    for (const hook of GUARDED_HOOKS) own[hook] = (...args: unknown[]) => this.#runHook(hook, args);
+  }
+
+  /** Runs a hook as it is on the prototype by now. Refusals pass; a bug is reported, and who comes is told INTERNAL. */
+  async #runHook(hook: (typeof GUARDED_HOOKS)[number], args: unknown[]): Promise<void> {
+    try {
+      const hooks = Object.getPrototypeOf(this) as Record<string, (...args: unknown[]) => unknown>;
+      await hooks[hook]!.apply(this, args);
+    } catch (error) {
+      if (error instanceof ServerError) throw error;
+      this.onUncaughtException(error as Error, hook);
+      if (hook === 'onJoin' || hook === 'onReconnect') {
+        throw new ServerError(ErrorCode.APPLICATION_ERROR, new GameError('INTERNAL').message);
+      }
     }
   }
 
@@ -422,7 +440,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
         const reason = this.#isDraining ? 'shutdown' : 'abandoned';
         await this.plugins.journal.finish(this.world, { reason, standings: this.sim.standings(this.world) });
       } catch (error) {
-        // The plugins must still let go of what they hold.
+        // Not thrown on: plugins, whose turn is after this, must let go of what they hold.
         this.onUncaughtException(error as Error, 'onDispose');
       }
     }
@@ -430,8 +448,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
 
   /**
-   * A bug. In a handler it has touched nobody else; in a lifecycle hook the framework refuses that client. A method,
-   * because the framework wraps hooks and timers in the constructor, before a field would exist.
+   * A bug. In a handler it has touched nobody else; in a hook that lets somebody in, that client is refused. A method,
+   * because the framework wraps timers in the constructor, before a field would exist.
    */
   override onUncaughtException(error: Error, method: string): void {
     this.services?.totals.room.faults.add(method);

@@ -93,6 +93,16 @@ describe('a match that ends, or goes on elsewhere,', () => {
     assert.ok(game.bugs.some((line) => line.includes('a bug in the standings')));
   });
 
+  it('a bug in telling the result of an abandoned match lets go of its journal, and keeps it', async () => {
+    const room = await game.createRoom<UntellableArena>('untellable');
+    const { services, id } = room.match;
+    await (await game.join(room.roomId)).leave();
+    await until(() => isGone(room.roomId), 'the room to go');
+    const stateOf = async () => (await services.journal.list()).find(({ matchId }) => matchId === id)?.state;
+    await until(async () => (await stateOf()) === 'unfinished', 'nobody to hold it any more');
+    assert.ok(game.bugs.some((line) => line.includes('a bug in the standings')));
+  });
+
   it('a match that is over for newcomers is offered to none from that tick on', async () => {
     const room = await game.createRoom<LingeringArena>('lingering');
     const players = [await game.join(room.roomId)];
