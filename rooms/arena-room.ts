@@ -5,7 +5,7 @@ import { ArenaState, PHASES } from '../schema/arena-state.ts';
 import type { MatchSetup } from '../src/kernel/simulation.ts';
 import type { InterestOptions } from '../src/match/interest-plugin.ts';
 import { type ArenaIntent, type ArenaWorld, arena, think } from '../src/sim/arena.ts';
-import { PHASE_ENDED, REWIND_PER_TICK, UNITS_PER_METRE } from '../src/sim/tuning.ts';
+import { PHASE_ENDED, REWIND_PER_TICK, RIFLE_RANGE_UNITS, UNITS_PER_METRE } from '../src/sim/tuning.ts';
 import { ArenaProjection } from './arena-projection.ts';
 import { type FrameBinding, GameRoom, type Player } from './game-room.ts';
 
@@ -27,10 +27,11 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
       cellSize: 4 * UNITS_PER_METRE,
       mapWidth: MAP_METRES.width * UNITS_PER_METRE,
       mapHeight: MAP_METRES.height * UNITS_PER_METRE,
-      // A screen shows some 16 m to either side; what nobody sees, nobody needs. The grid adds up to a cell.
+      // As far as a rifle reaches, and as a screen shows to either side: what nobody sees, nobody needs. The grid adds
+      // up to a cell.
       rings: [
         { radius: 6 * UNITS_PER_METRE, everyPatches: 1 },
-        { radius: 16 * UNITS_PER_METRE, everyPatches: 2 },
+        { radius: RIFLE_RANGE_UNITS, everyPatches: 2 },
       ],
       budgetBytesPerSecond: 10 * 1024,
       betweenFrames: () => this.plugins.tick.poll(),

@@ -65,8 +65,8 @@ export const ASSIST_TICKS = 150;
 // Rifle: hitscan
 export const RIFLE_COOLDOWN_TICKS = 5;
 export const RIFLE_DAMAGE = 13;
-/** 36 m: as far as neighbouring aim directions leave no gap wider than a body. */
-export const RIFLE_RANGE_UNITS = 2304;
+/** 16 m, about half a screen: nobody is hit from where it is not shown (see the rings of rooms/arena-room.ts). */
+export const RIFLE_RANGE_UNITS = 1024;
 /** Largest deviation to either side, in 1/16384 of the distance: about 0.6 degrees. */
 export const RIFLE_SPREAD = 160;
 export const AMMO_START = 60;

@@ -76,10 +76,10 @@ describe('sim/weapons', () => {
       assert.ok(walled.events.shots[0]!.toX <= 15 * 64);
     });
 
-    it('reaches exactly 36 m', () => {
+    it('reaches exactly 16 m', () => {
       for (const [metres, hp] of [
-        [35.9, HP_MAX - RIFLE_DAMAGE],
-        [36.1, HP_MAX],
+        [15.9, HP_MAX - RIFLE_DAMAGE],
+        [16.1, HP_MAX],
       ] as const) {
         const world = liveWorld(2, { map: 'generated', width: 60, height: 16 });
         world.map.tiles.fill(TILE.FLOOR, 60, 15 * 60);
