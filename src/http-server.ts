@@ -22,7 +22,7 @@ import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
 import type { ReplayStore } from './match/replay-store.ts';
 import type { Health } from './ops/health.ts';
-import { addressOf, answerRefusal, HttpGate } from './ops/http-gate.ts';
+import { addressOf, answerRefusal, HttpGate, networkOf } from './ops/http-gate.ts';
 import { frameworkLogger, type Logger } from './ops/logger.ts';
 import { METRICS_CONTENT_TYPE, type Metrics } from './ops/metrics.ts';
 import { isBearer, isOwnPage, PanelAccess } from './ops/panel-access.ts';
@@ -314,10 +314,17 @@ export class HttpServer {
 
   #routeMetrics(app: Express): void {
     const { config, metrics } = this.#options;
+    const { token } = config.metrics;
+    const wrongTokens = rateLimit(LIMITS.wrongPasswordBurst, LIMITS.wrongPasswordsPerSecond);
     app.get('/metrics', async (request, response) => {
-      const { token } = config.metrics;
-      if (token !== undefined && !isBearer(request.headers, token)) {
-        throw new GameError(request.headers.authorization === undefined ? 'AUTH_MISSING' : 'AUTH_SIGNATURE');
+      if (token !== undefined) {
+        const network = networkOf(addressOf(request));
+        if (wrongTokens.isSpent(network)) throw new GameError('RATE_LIMITED');
+        if (request.headers.authorization === undefined) throw new GameError('AUTH_MISSING');
+        if (!isBearer(request.headers, token)) {
+          wrongTokens.take(network);
+          throw new GameError('AUTH_SIGNATURE');
+        }
       }
       const text = await metrics.text();
       response.set({ 'Content-Type': METRICS_CONTENT_TYPE, 'Cache-Control': 'no-store' }).send(text);
@@ -366,7 +373,7 @@ export class HttpServer {
     app.use(
       '/monitor',
       (request, response, next) => {
-        const code = access.refusalOf(request.headers, addressOf(request));
+        const code = access.refusalOf(request.headers, networkOf(addressOf(request)));
         if (code === undefined) {
           response.set({ 'Content-Security-Policy': PANEL_POLICY, 'Cache-Control': 'no-store' });
           next();

@@ -21,10 +21,10 @@ export const LIMITS = Object.freeze({
 
   /** Connections of the process. Above: the newest is closed. One core serves about 3,000 players. */
   socketsMax: 20_000,
-  /** Connections of one remote address; loopback and trusted proxies are exempt. Above: the newest is closed. */
+  /** Connections of one remote address (of IPv6, of one /64); loopback and trusted proxies are exempt. Above: the newest is closed. */
   socketsPerAddressMax: 512,
   /**
-   * Connections of one remote address that have not yet sent a whole request. Above: the *oldest* of them is closed, so
+   * Connections of one remote address (of IPv6, of one /64) that have not yet sent a whole request. Above: the *oldest* of them is closed, so
    * that somebody who holds many open cannot keep an honest neighbour (or another player behind one NAT) out.
    */
   unfinishedPerAddressMax: 128,

@@ -60,8 +60,9 @@ const JSON_PATHS = /^\/(?:matchmake|auth)\//;
 
 export class HttpGate {
   readonly #options: GateOptions;
+  /** Connections by network, see {@link networkOf}: to one IPv6 subscriber, addresses are free. */
   readonly #open = new Map<string, number>();
-  /** Connections that have not sent a whole request head yet, by address, oldest first. */
+  /** Those that have not sent a whole request head yet, by network, oldest first. */
   readonly #unfinished = new Map<string, Map<Socket, number>>();
 
   constructor(options: GateOptions) {
@@ -123,19 +124,20 @@ export class HttpGate {
   #admit(socket: Socket): void {
     const { limits, proxyHops, onShedSocket } = this.#options;
     const address = plainAddress(socket.remoteAddress);
-    const open = (this.#open.get(address) ?? 0) + 1;
+    const network = networkOf(address);
+    const open = (this.#open.get(network) ?? 0) + 1;
     const isExempt = proxyHops > 0 || isLoopback(address);
     if (open > limits.socketsPerAddressMax && !isExempt) {
       onShedSocket('crowded');
       socket.destroy();
       return;
     }
-    this.#open.set(address, open);
+    this.#open.set(network, open);
 
-    let unfinished = this.#unfinished.get(address);
+    let unfinished = this.#unfinished.get(network);
     if (unfinished === undefined) {
       unfinished = new Map();
-      this.#unfinished.set(address, unfinished);
+      this.#unfinished.set(network, unfinished);
     }
     const nowMs = performance.now();
     if (unfinished.size >= limits.unfinishedPerAddressMax) {
@@ -148,16 +150,16 @@ export class HttpGate {
     }
     unfinished.set(socket, nowMs);
     socket.once('close', () => {
-      this.#finish(socket, address);
-      const left = (this.#open.get(address) ?? 1) - 1;
-      if (left > 0) this.#open.set(address, left);
-      else this.#open.delete(address);
+      this.#finish(socket, network);
+      const left = (this.#open.get(network) ?? 1) - 1;
+      if (left > 0) this.#open.set(network, left);
+      else this.#open.delete(network);
     });
   }
 
-  #finish(socket: Socket, address = plainAddress(socket.remoteAddress)): void {
-    const unfinished = this.#unfinished.get(address);
-    if (unfinished?.delete(socket) && unfinished.size === 0) this.#unfinished.delete(address);
+  #finish(socket: Socket, network = networkOf(plainAddress(socket.remoteAddress))): void {
+    const unfinished = this.#unfinished.get(network);
+    if (unfinished?.delete(socket) && unfinished.size === 0) this.#unfinished.delete(network);
   }
 
   /** True when the framework may have the request; otherwise it was answered. */

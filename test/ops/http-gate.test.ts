@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { LIMITS } from '../../src/limits.ts';
@@ -83,6 +83,38 @@ describe('the gate', () => {
     assert.deepEqual(closed, [0, 1]);
     assert.deepEqual(shed.slice(0, 2), ['unfinished', 'unfinished']);
     for (const socket of sockets) socket.destroy();
+  });
+
+  it('bounds the connections of one IPv6 subscriber together, whatever addresses they come from', () => {
+    const listening = new EventEmitter();
+    const turnedAway: string[] = [];
+    const gate = new HttpGate({
+      limits: { ...LIMITS, socketsPerAddressMax: 3 },
+      publicOrigins: [],
+      allowsLoopbackOrigins: false,
+      proxyHops: 0,
+      rateLimitOf: () => undefined,
+      refusalOf: () => undefined,
+      onRefusal: () => {},
+      onShedSocket: (reason) => turnedAway.push(reason),
+      onBug: (error) => bugs.push(error),
+    });
+    gate.watch(listening as Server);
+    const arrive = (remoteAddress: string): EventEmitter => {
+      const socket = Object.assign(new EventEmitter(), { remoteAddress, destroy() {} });
+      listening.emit('connection', socket);
+      return socket;
+    };
+    const first = arrive('2001:db8:1:2::1');
+    arrive('2001:db8:1:2::2');
+    arrive('2001:db8:1:2:ffff::3');
+    arrive('2001:db8:1:3::1');
+    assert.deepEqual(turnedAway, []);
+    arrive('2001:db8:1:2::4');
+    assert.deepEqual(turnedAway, ['crowded']);
+    first.emit('close');
+    arrive('2001:db8:1:2::5');
+    assert.deepEqual(turnedAway, ['crowded'], 'who goes makes room');
   });
 
   for (const [forwarded, address] of [

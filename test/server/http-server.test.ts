@@ -50,9 +50,10 @@ describe('the HTTP surface', () => {
 
   async function anonymous(): Promise<Client> {
     const client = new Client(surface.base);
-    // The SDK keeps one token for the whole Node process.
     client.auth.token = undefined as unknown as string;
     await client.auth.signInAnonymously();
+    // The SDK keeps a token for every client of the process, and so for the rooms of other tests, which know no tokens.
+    await new Client(surface.base).auth.signOut();
     return client;
   }
 
@@ -540,6 +541,27 @@ describe('the HTTP surface in production', () => {
     for (let i = 0; i < 10; i++) await refusedWith(await login(`wrong-${i}`), 'AUTH_SIGNATURE');
     await refusedWith(await login(MONITOR_PASSWORD), 'RATE_LIMITED');
     assert.equal((await login(MONITOR_PASSWORD, { 'x-forwarded-for': '203.0.113.78' })).status, 200);
+  });
+
+  it('counts wrong passwords of one IPv6 subscriber together, whatever address it takes', async () => {
+    const login = (password: string, address: string) =>
+      surface.fetch('/monitor/api', {
+        headers: {
+          'x-forwarded-for': address,
+          authorization: `Basic ${Buffer.from(`ops:${password}`).toString('base64')}`,
+        },
+      });
+    for (let i = 0; i < 10; i++) await refusedWith(await login('wrong', `2001:db8:1:2::${i}`), 'AUTH_SIGNATURE');
+    await refusedWith(await login(MONITOR_PASSWORD, '2001:db8:1:2::ffff'), 'RATE_LIMITED');
+    assert.equal((await login(MONITOR_PASSWORD, '2001:db8:1:3::1')).status, 200);
+  });
+
+  it('locks an address out of the metrics after ten wrong tokens, also with the right one', async () => {
+    const ask = (bearer: string, address = '203.0.113.88') =>
+      surface.fetch('/metrics', { headers: { 'x-forwarded-for': address, authorization: `Bearer ${bearer}` } });
+    for (let i = 0; i < 10; i++) await refusedWith(await ask(`wrong-${i}`), 'AUTH_SIGNATURE');
+    await refusedWith(await ask(token), 'RATE_LIMITED');
+    assert.equal((await ask(token, '203.0.113.89')).status, 200);
   });
 });
 
