@@ -3,7 +3,8 @@ import { arenaMap } from '../../src/sim/map.ts';
 import { Painter } from './draw/painter.ts';
 import { ARENA_PROPORTIONS } from './draw/proportions.ts';
 import type { Scene } from './draw/scene.ts';
-import { Door, type ReplayLine } from './hud/door.ts';
+import { Door } from './hud/door.ts';
+import { replayLines } from './hud/replay-lines.ts';
 import { type ArenaRoom, Joining } from './net/joining.ts';
 import { sentenceOf } from './net/sentences.ts';
 import { MatchScreen } from './play/match-screen.ts';
@@ -104,24 +105,10 @@ async function listReplays(): Promise<void> {
   try {
     const response = await fetch(`/api/replays?limit=${REPLAYS_SHOWN}`);
     if (!response.ok) return;
-    door.showReplays(replayLines(await response.json()));
+    door.showReplays(replayLines(await response.json(), REPLAYS_SHOWN));
   } catch {
     // The server is away; joining will say so.
   }
-}
-
-function replayLines(body: unknown): ReplayLine[] {
-  const list = (body as { replays?: unknown }).replays;
-  if (!Array.isArray(list)) return [];
-  return list.slice(0, REPLAYS_SHOWN).flatMap((entry: unknown): ReplayLine[] => {
-    const { id, createdAtMs, ticks, tickRateHz, result } = entry as Record<string, unknown>;
-    if (typeof id !== 'string') return [];
-    const label = typeof createdAtMs === 'number' ? new Date(createdAtMs).toLocaleString() : id;
-    const winner = (result as { standings?: { name?: unknown }[] } | undefined)?.standings?.[0]?.name;
-    const minutes = Number(ticks) / Number(tickRateHz) / 60;
-    const length = Number.isFinite(minutes) ? `${minutes.toFixed(1)} min` : '';
-    return [{ id, label, note: typeof winner === 'string' ? `won by ${winner} · ${length}` : length }];
-  });
 }
 
 let framedAtMs = 0;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { replayLines } from '../../clients/browser/hud/replay-lines.ts';
 import { LateEvents } from '../../clients/browser/net/late-events.ts';
 import { NetMeter } from '../../clients/browser/net/net-meter.ts';
 import { codeIn, sentenceFor, sentenceOf } from '../../clients/browser/net/sentences.ts';
@@ -7,6 +8,27 @@ import { ServerTick } from '../../clients/browser/play/server-tick.ts';
 import { CLOSE, ERRORS } from '../../src/kernel/errors.ts';
 import { arenaMap } from '../../src/sim/map.ts';
 import { BUTTONS, RIFLE_COOLDOWN_TICKS, RIFLE_RANGE_UNITS } from '../../src/sim/tuning.ts';
+
+describe("the door's list of matches", () => {
+  const played = { createdAtMs: 0, ticks: 2700, tickRateHz: 30 };
+  const standings = [{ name: 'Aelia' }, { name: 'Drusa' }];
+
+  it('names the winner of a match that was played to its end, and of no other', () => {
+    const replays = ['completed', 'abandoned', 'shutdown'].map((reason) => ({
+      ...played,
+      id: reason,
+      result: { reason, standings },
+    }));
+    const notes = replayLines({ replays: [...replays, { ...played, id: 'cut short' }] }, 9).map(({ note }) => note);
+    assert.deepEqual(notes, ['won by Aelia · 1.5 min', '1.5 min', '1.5 min', '1.5 min']);
+  });
+
+  it('is empty for whatever is no list, and no longer than asked for', () => {
+    assert.deepEqual(replayLines({ replays: 'many' }, 4), []);
+    assert.deepEqual(replayLines({ replays: [{ id: 7 }, {}] }, 4), []);
+    assert.equal(replayLines({ replays: Array(9).fill({ ...played, id: 'a' }) }, 4).length, 4);
+  });
+});
 
 describe('the sentences of the client', () => {
   it('has a plain one for every code of the catalogue', () => {

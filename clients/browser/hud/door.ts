@@ -1,5 +1,6 @@
 /** The first thing a player sees: a name, one click, and what the keys do. */
 import { element } from './element.ts';
+import type { ReplayLine } from './replay-lines.ts';
 
 const NAME_KEY = 'hypogeum-name';
 export const NAME_CHARS_MAX = 20;
@@ -20,13 +21,6 @@ const THUMBS: readonly (readonly [thumb: string, what: string])[] = [
   ['Right thumb', 'aim; push further to shoot'],
   ['Buttons', 'rocket, dash'],
 ];
-
-/** One line of the list of replays. */
-export interface ReplayLine {
-  readonly id: string;
-  readonly label: string;
-  readonly note: string;
-}
 
 export class Door {
   readonly root = element('main', { class: 'door' });
