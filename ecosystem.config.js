@@ -10,11 +10,10 @@ export const apps = [
     exec_mode: 'fork',
     instances: 1,
     env: { NODE_ENV: 'production' },
-    // The process says 'ready' once it accepts players, and drains on the signal.
+    // The process says 'ready' once it accepts players, and drains on PM2's SIGINT.
     wait_ready: true,
     listen_timeout: 15_000,
     shutdown_with_message: false,
-    kill_signal: 'SIGTERM',
     // Above HYPOGEUM_DRAIN_SECONDS (20).
     kill_timeout: 25_000,
     // A faulty configuration, folder or port does not mend by starting again.
