@@ -50,6 +50,8 @@ export class ArenaProjection {
   readonly #sessionIds: string[] = [];
   readonly #rockets: (Rocket | undefined)[] = [];
   readonly #rocketIds: number[] = [];
+  /** Those of the state, without the proxy in front of its arrays. */
+  readonly #pickups: readonly Pickup[];
   #kills = 0;
   #explosions = 0;
 
@@ -64,7 +66,8 @@ export class ArenaProjection {
     state.seed = setup.map === 'generated' ? setup.seed : 0;
     state.mapWidth = map.columns;
     state.mapHeight = map.rows;
-    for (const { kind, x, y } of map.pickups) state.pickups.push(new Pickup().assign({ kind, x, y }));
+    this.#pickups = map.pickups.map(({ kind, x, y }) => new Pickup().assign({ kind, x, y }));
+    state.pickups.push(...this.#pickups);
     for (let i = 0; i < KILLS_SHOWN; i++) state.kills.push(new Kill());
     for (let i = 0; i < EXPLOSIONS_SHOWN; i++) state.explosions.push(new Explosion());
   }
@@ -193,7 +196,7 @@ export class ArenaProjection {
   }
 
   #updatePickups(): void {
-    const { pickups } = this.#state;
+    const pickups = this.#pickups;
     for (let index = 0; index < pickups.length; index++) pickups[index]!.isTaken = this.#world.isTaken(index);
   }
 

@@ -10,7 +10,7 @@
  */
 import { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
-import type { FrameTap, TappedSocket } from './match/frame-tap.ts';
+import { type FrameTap, headBytesOf, type ShortWay, WHOLE_PAYLOAD_MAX, writeHead } from './match/short-way.ts';
 
 const FINAL_BINARY = 0x82;
 const MASKED = 0x80;
@@ -41,7 +41,7 @@ export interface FastSocketOptions {
 
 type SendOptions = Parameters<WebSocket['send']>[1] | ((error?: Error) => void);
 
-export class FastSocket extends WebSocket implements TappedSocket {
+export class FastSocket extends WebSocket implements ShortWay {
   tap: FrameTap | undefined;
   #socket: Writable | undefined;
   #receiver: Writable | undefined;
@@ -54,6 +54,7 @@ export class FastSocket extends WebSocket implements TappedSocket {
   #owedBytes = 0;
   /** A message that comes in fragments is not complete. */
   #isFragmented = false;
+  #wasHeard = false;
 
   /**
    * Opens the short way. Call it in the server's `connection` event: nothing was read yet.
@@ -71,8 +72,15 @@ export class FastSocket extends WebSocket implements TappedSocket {
     receiver.write = (chunk: unknown): boolean => this.#read(chunk as Buffer);
   }
 
-  get isTappable(): boolean {
+  get isShort(): boolean {
     return this.#receiver !== undefined;
+  }
+
+  /** Whether anything came since it was last asked; always false on the long way. */
+  wasHeard(): boolean {
+    const wasHeard = this.#wasHeard;
+    this.#wasHeard = false;
+    return wasHeard;
   }
 
   /** Handling a frame threw. */
@@ -86,7 +94,7 @@ export class FastSocket extends WebSocket implements TappedSocket {
       socket === undefined ||
       this.readyState !== WebSocket.OPEN ||
       !(data instanceof Uint8Array) ||
-      data.length > 0xffff ||
+      data.length > WHOLE_PAYLOAD_MAX ||
       typeof options !== 'object' ||
       options.binary !== true ||
       options.fin === false
@@ -94,26 +102,22 @@ export class FastSocket extends WebSocket implements TappedSocket {
       super.send(data as Buffer, options as object, done);
       return;
     }
-    const { length } = data;
-    const isShort = length < LENGTH_16;
-    const frame = Buffer.allocUnsafe((isShort ? 2 : 4) + length);
-    frame[0] = FINAL_BINARY;
-    if (isShort) {
-      frame[1] = length;
-      frame.set(data, 2);
-    } else {
-      frame[1] = LENGTH_16;
-      frame[2] = length >> 8;
-      frame[3] = length & 0xff;
-      frame.set(data, 4);
-    }
+    const headBytes = headBytesOf(data.length);
+    const frame = Buffer.allocUnsafe(headBytes + data.length);
+    writeHead(frame, data.length);
+    frame.set(data, headBytes);
     // As `ws` does: what goes wrong is told by the socket's own events.
     socket.write(frame, done as (error?: Error | null) => void);
+  }
+
+  sendWhole(frame: Uint8Array): void {
+    if (this.readyState === WebSocket.OPEN) this.#socket?.write(frame);
   }
 
   /** @returns false where the sender is to wait, as `Writable.write` does */
   #read(chunk: Buffer): boolean {
     let bytes = chunk;
+    this.#wasHeard = true;
     if (this.#header.length > 0) {
       bytes = Buffer.concat([this.#header, chunk]);
       this.#header = NOTHING;

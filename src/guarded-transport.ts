@@ -43,6 +43,17 @@ export class GuardedTransport extends WebSocketTransport {
     for (const client of this.wss.clients) client.terminate();
   }
 
+  /** Whoever sent anything lately is alive: only the silent are asked, and cut off when they stay so. */
+  protected override autoTerminateUnresponsiveClients(everyMs: number, unansweredMax: number): void {
+    this.pingInterval = setInterval(() => {
+      for (const socket of this.wss.clients as Set<FastSocket & { pingCount: number }>) {
+        if (socket.wasHeard()) socket.pingCount = 0;
+        else if (socket.pingCount++ >= unansweredMax) socket.terminate();
+        else socket.ping();
+      }
+    }, everyMs);
+  }
+
   // The framework calls it as a listener of its server, without this transport as `this`, and drops what it returns.
   protected override async onConnection(socket: RawClient, request: IncomingMessage, upgrade?: Upgrade): Promise<void> {
     (socket as unknown as Guarded).start(request.socket);

@@ -7,6 +7,7 @@
 import type { Client, ClientPrivate, Room } from '@colyseus/core';
 import {
   $changes,
+  $getByIndex,
   $refId,
   $values,
   type ChangeTree,
@@ -14,7 +15,7 @@ import {
   Encoder,
   encode,
   getEncodeDescriptor,
-  type MapSchema,
+  MapSchema,
   Metadata,
   OPERATION,
   type Schema,
@@ -24,7 +25,7 @@ import {
 } from '@colyseus/schema';
 
 import type { InputLayout } from './client-frame.ts';
-import type { FrameTap, TappedSocket } from './frame-tap.ts';
+import type { FrameTap, ShortWay } from './short-way.ts';
 
 /** First byte of a change of structure; the refId follows. */
 export const SWITCH_TO_STRUCTURE = 255;
@@ -100,12 +101,27 @@ export function structureHeader(entity: Schema): Uint8Array {
   return bytes.slice(0, at.offset);
 }
 
-/** Collects the dirty structures that a view pass could emit something of. Call after `encoder.encode`. */
+/**
+ * Collects the structures that a view pass would emit something of, if the view sees any of them: dirty ones, and of
+ * dirty maps what was put into them or taken out, as a view is told of no other places. Call after `encoder.encode`.
+ */
 export function collectFilteredChanges(encoder: Encoder, into: ChangeTree[]): void {
   into.length = 0;
   for (let node = encoder.root.changes.next; node !== undefined; node = node.next) {
-    if (node.changeTree.hasFilteredFields) into.push(node.changeTree);
+    const { changeTree } = node;
+    if (!changeTree.hasFilteredFields) continue;
+    if (changeTree.ref instanceof MapSchema) changeTree.forEachWithCtx({ map: changeTree, into }, collectPlace);
+    else into.push(changeTree);
   }
+}
+
+/** One changed place of a map: what is there, or was until it was taken out; the map itself where that says nothing. */
+function collectPlace({ map, into }: { map: ChangeTree; into: ChangeTree[] }, place: number): void {
+  const { ref } = map as unknown as { ref: MapSchema<unknown> & { journal: { snapshotAt(place: number): unknown } } };
+  // Below 0: a change of the whole map.
+  const value = place < 0 ? undefined : (ref[$getByIndex](place) ?? ref.journal.snapshotAt(place));
+  const tree = (value as { [$changes]?: ChangeTree } | undefined)?.[$changes] ?? map;
+  if (!into.includes(tree)) into.push(tree);
 }
 
 /** True if the state has collections that are sent bit by bit: their view pass must never be left out. */
@@ -182,34 +198,33 @@ export function hasPlainStamps(room: Room): boolean {
   return room._timelineMode()?.reckon !== true;
 }
 
-/** Adds to the time of the client's last stamp; stamps are differences. @returns the new time, ms since room start */
-export function advanceStamp(client: Client, differenceMs: number): number {
-  const inside = client as Client & ClientPrivate;
-  inside._reckonBaseline = (inside._reckonBaseline ?? 0) + differenceMs;
-  return inside._reckonBaseline;
+/** What the framework keeps of a client's frames; times in ms. */
+export interface FrameCount {
+  /** Room time of the client's last stamp: stamps are differences. */
+  stampMs: number;
+  /** Frames in the current second, which ends at `resetsAtMs` of the room's clock. */
+  frames: number;
+  resetsAtMs: number;
 }
 
-/**
- * Counts a frame as the framework does: against the room's limit, and as a sign of life.
- * @param nowMs the room's clock
- * @returns false for one too many, which is then not counted: hand it to the framework, which drops the client
- */
-export function countFrame(client: Client, nowMs: number, perSecondMax: number): boolean {
+export function readFrameCount(client: Client, into: FrameCount): void {
   const inside = client as Client & ClientPrivate;
-  if (nowMs >= (inside._messageCountResetsAt ?? 0)) {
-    inside._numMessagesLastSecond = 0;
-    inside._messageCountResetsAt = nowMs + 1000;
-  } else {
-    const frames = (inside._numMessagesLastSecond ?? 0) + 1;
-    if (frames > perSecondMax) return false;
-    inside._numMessagesLastSecond = frames;
-  }
-  inside._lastMessageTime = nowMs;
-  return true;
+  into.stampMs = inside._reckonBaseline ?? 0;
+  into.frames = inside._numMessagesLastSecond ?? 0;
+  into.resetsAtMs = inside._messageCountResetsAt ?? 0;
+}
+
+/** @param lastFrameMs when the last of these frames came, by the room's clock: a sign of life */
+export function writeFrameCount(client: Client, count: FrameCount, lastFrameMs: number): void {
+  const inside = client as Client & ClientPrivate;
+  inside._reckonBaseline = count.stampMs;
+  inside._numMessagesLastSecond = count.frames;
+  inside._messageCountResetsAt = count.resetsAtMs;
+  inside._lastMessageTime = lastFrameMs;
 }
 
 /** What we use of the `ws` socket below a client; other transports lack some of it. */
-export interface ClientSocket extends Partial<TappedSocket> {
+export interface ClientSocket extends Partial<ShortWay> {
   readonly readyState: number;
   readonly bufferedAmount?: number;
   ping?(data: Uint8Array, mask: boolean, done: (error?: Error) => void): void;
@@ -259,7 +274,7 @@ export function expectInputs(client: Client, layout: InputLayout | undefined): v
 /** Asks `tap` for every frame of the client from now on. @returns false where the transport has no taps */
 export function tapFrames(client: Client, tap: FrameTap): boolean {
   const socket = socketOf(client);
-  if (socket.isTappable !== true) return false;
+  if (socket.isShort !== true) return false;
   socket.tap = tap;
   return true;
 }

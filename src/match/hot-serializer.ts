@@ -23,7 +23,8 @@ import {
   type Serializer,
 } from '@colyseus/core';
 import type { ChangeTree, Iterator, Schema, StateView } from '@colyseus/schema';
-import { collectFilteredChanges, hasStreams, inputAckOf } from './colyseus-internals.ts';
+import { type ClientSocket, collectFilteredChanges, hasStreams, inputAckOf, socketOf } from './colyseus-internals.ts';
+import { headBytesOf, type ShortWay, WHOLE_PAYLOAD_MAX, writeHead } from './short-way.ts';
 
 /** Server time of a patch; there is one in rooms that called `defineInput`, and then frames carry the prefix below. */
 type PatchTimingContext = NonNullable<Parameters<Serializer<Schema>['applyPatches']>[2]>;
@@ -48,6 +49,8 @@ export interface HotSource {
    */
   compose(index: number, otherBytes: number, isDroppable: boolean): number;
   readonly hotBytes: Uint8Array;
+  /** Called after each frame that was sent. Other rooms may take their turn here. */
+  afterSend(): void;
   endPatch(): void;
   /** Brings the client's view up to date before its full state is encoded. */
   beginFullState(client: Client): void;
@@ -58,6 +61,9 @@ export interface HotSource {
 export class HotSerializer<State extends Schema = Schema> extends SchemaSerializer<State> {
   readonly #source: HotSource;
   readonly #filtered: ChangeTree[] = [];
+  /** The patch's frames, and whom they are for. */
+  readonly #frames: Uint8Array[] = [];
+  readonly #ways: (ShortWay | Client)[] = [];
 
   constructor(source: HotSource) {
     super();
@@ -101,32 +107,54 @@ export class HotSerializer<State extends Schema = Schema> extends SchemaSerializ
           at.offset = sharedEnd;
           body = encoder.encodeView(view, sharedEnd, at);
         }
-        this.#send(client, index, body, timing);
+        this.#frame(client, index, body, timing);
       }
       filtered.length = 0;
     }
     encoder.discardChanges();
+    // All frames first, then all sending: the system's part of it would push ours out of the processor's caches.
+    this.#send();
     source.endPatch();
     return hasChanges;
   }
 
-  #send(client: Client, index: number, body: Uint8Array, timing: PatchTimingContext | undefined): void {
+  #send(): void {
+    const frames = this.#frames;
+    const ways = this.#ways;
+    for (let i = 0; i < frames.length; i++) {
+      const way = ways[i]!;
+      if ('sendWhole' in way) way.sendWhole(frames[i]!);
+      else way.raw(frames[i]!);
+      this.#source.afterSend();
+    }
+    frames.length = 0;
+    ways.length = 0;
+  }
+
+  #frame(client: Client, index: number, body: Uint8Array, timing: PatchTimingContext | undefined): void {
     const headBytes = timing === undefined ? CODE_BYTES : CODE_BYTES + TIMED_BYTES;
     const coldBytes = body.length - CODE_BYTES;
     const hotBytes = this.#source.compose(index, headBytes + coldBytes, coldBytes === 0);
     if (hotBytes < 0 || (timing === undefined && coldBytes + hotBytes === 0)) return;
 
+    const payloadBytes = headBytes + coldBytes + hotBytes;
+    const socket = socketOf(client);
+    const isWhole = socket.isShort === true && payloadBytes <= WHOLE_PAYLOAD_MAX;
+    let at = isWhole ? headBytesOf(payloadBytes) : 0;
     // The socket may keep the frame until the system takes it, so each has memory of its own.
-    const frame = Buffer.allocUnsafe(headBytes + coldBytes + hotBytes);
-    frame[0] = Protocol.ROOM_STATE_PATCH;
+    const frame = Buffer.allocUnsafe(at + payloadBytes);
+    if (isWhole) writeHead(frame, payloadBytes);
+    frame[at] = Protocol.ROOM_STATE_PATCH;
     if (timing !== undefined) {
-      frame[0] |= ProtocolModifier.TIMED;
-      writeUint32(frame, 1, timing.sNow);
-      writeUint32(frame, 5, inputAckOf(client));
+      frame[at]! |= ProtocolModifier.TIMED;
+      writeUint32(frame, at + 1, timing.sNow);
+      writeUint32(frame, at + 5, inputAckOf(client));
     }
-    copy(body, CODE_BYTES, coldBytes, frame, headBytes);
-    copy(this.#source.hotBytes, 0, hotBytes, frame, headBytes + coldBytes);
-    client.raw(frame);
+    at += headBytes;
+    copy(body, CODE_BYTES, coldBytes, frame, at);
+    copy(this.#source.hotBytes, 0, hotBytes, frame, at + coldBytes);
+    this.#frames.push(frame);
+    this.#ways.push(isWhole ? (socket as ClientSocket & ShortWay) : client);
   }
 }
 

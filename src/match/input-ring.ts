@@ -4,13 +4,20 @@
  * once, where the framework makes a Schema instance of it with everything that tracks changes.
  *
  * Frames that are not plainly what the SDK writes (and inputs of the unreliable kind) go through the framework as ever
- * and come back by {@link InputRing.push}. What a frame leaves out is as it was in the frame before, so the two ways
- * hand each other the last values.
+ * and come back by {@link InputRing.push}. What a frame leaves out is as it was in the frame before, stamps are
+ * differences and frames of all kinds count against one limit, so the two ways hand each other what they know.
  */
 import { type Client, ClientState, Protocol, ProtocolModifier } from '@colyseus/core';
 import type { Schema } from '@colyseus/schema';
-import { advanceStamp, countFrame, type InputField, inputFieldsOf, inputInstanceOf } from './colyseus-internals.ts';
-import type { FrameTap } from './frame-tap.ts';
+import {
+  type FrameCount,
+  type InputField,
+  inputFieldsOf,
+  inputInstanceOf,
+  readFrameCount,
+  writeFrameCount,
+} from './colyseus-internals.ts';
+import type { FrameTap } from './short-way.ts';
 
 /** What the input plugin reads a seat from: the framework's accessor is one, the ring another. */
 export interface InputQueue<Frame> {
@@ -25,7 +32,8 @@ export interface InputQueue<Frame> {
 /** Inclusive bounds by field name. */
 export type FieldRanges = Readonly<Record<string, readonly [min: number, max: number] | undefined>>;
 
-const CODE_MASK = 0x1f;
+const PLAIN_INPUT = Protocol.ROOM_INPUT_RELIABLE;
+const TIMED_INPUT = Protocol.ROOM_INPUT_RELIABLE | ProtocolModifier.TIMED;
 const ADD = 0x80;
 const FIELD_MASK = 0x3f;
 
@@ -76,7 +84,9 @@ export class InputRing<Frame> implements InputQueue<Frame>, FrameTap {
   #size = 0;
   #lastSeq = Number.NEGATIVE_INFINITY;
   #lastConsumedSeq = 0;
-  /** The framework had a frame meanwhile: the last values are in its instance. */
+  readonly #count: FrameCount = { stampMs: 0, frames: 0, resetsAtMs: 0 };
+  #lastFrameMs = 0;
+  /** The framework had a frame meanwhile: it knows the last values and counts. */
   #isElsewhere = true;
 
   consumedCount = 0;
@@ -124,30 +134,36 @@ export class InputRing<Frame> implements InputQueue<Frame>, FrameTap {
 
   take(bytes: Uint8Array, start: number, end: number): boolean {
     const first = bytes[start]!;
-    const code = first & CODE_MASK;
-    if (code !== Protocol.ROOM_INPUT_RELIABLE) {
-      if (code === Protocol.ROOM_INPUT_UNRELIABLE) this.#giveAway();
-      return false;
-    }
+    const isTimed = first === TIMED_INPUT;
     if (this.#isElsewhere) this.#takeBack();
-    const modifiers = first - code;
-    const isTimed = modifiers === ProtocolModifier.TIMED;
-    const body = isTimed ? stampEnd(bytes, start + 1, end) : start + 1;
-    if (
-      (modifiers !== 0 && !isTimed) ||
-      this.#client.state !== ClientState.JOINED ||
-      body < 0 ||
-      !this.#read(bytes, body, end) ||
-      !countFrame(this.#client, this.#options.now(), this.#options.framesPerSecondMax)
-    ) {
+    const body = isTimed ? stampEnd(bytes, start + 1, end) : first === PLAIN_INPUT ? start + 1 : -1;
+    if (body < 0 || this.#client.state !== ClientState.JOINED || !this.#read(bytes, body, end) || !this.#admit()) {
       this.#giveAway();
       return false;
     }
     const { mins, maxs } = this.#options.layout;
-    for (let i = 0; i < this.#draft.length; i++) {
-      this.#latest[i] = Math.min(Math.max(this.#draft[i]!, mins[i]!), maxs[i]!);
+    const latest = this.#latest;
+    for (let i = 0; i < latest.length; i++) latest[i] = Math.min(Math.max(this.#draft[i]!, mins[i]!), maxs[i]!);
+    if (isTimed) this.#count.stampMs += stampAt(bytes, start + 1);
+    this.#append(latest, isTimed ? this.#count.stampMs : 0);
+    return true;
+  }
+
+  /** Counts a frame as the framework does. @returns false for one too many, which is the framework's to punish */
+  #admit(): boolean {
+    const nowMs = this.#options.now();
+    const count = this.#count;
+    if (nowMs >= count.resetsAtMs) {
+      count.frames = 0;
+      count.resetsAtMs = nowMs + 1000;
+      // Often enough for whoever looks for players who are away.
+      writeFrameCount(this.#client, count, nowMs);
+    } else if (count.frames >= this.#options.framesPerSecondMax) {
+      return false;
+    } else {
+      count.frames++;
     }
-    this.#append(this.#latest, isTimed ? advanceStamp(this.#client, stampAt(bytes, start + 1)) : 0);
+    this.#lastFrameMs = nowMs;
     return true;
   }
 
@@ -205,12 +221,14 @@ export class InputRing<Frame> implements InputQueue<Frame>, FrameTap {
   #giveAway(): void {
     if (this.#isElsewhere) return;
     this.#isElsewhere = true;
+    writeFrameCount(this.#client, this.#count, this.#lastFrameMs);
     const instance = inputInstanceOf(this.#client);
     for (let i = 0; i < this.#fields.length; i++) instance[this.#fields[i]!.name] = this.#latest[i];
   }
 
   #takeBack(): void {
     this.#isElsewhere = false;
+    readFrameCount(this.#client, this.#count);
     this.#readInstance(inputInstanceOf(this.#client), this.#latest);
   }
 

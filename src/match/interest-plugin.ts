@@ -390,10 +390,6 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
 
   compose(index: number, otherBytes: number, isDroppable: boolean): number {
     const observer = this.#live[index];
-    if (this.#options.betweenFrames !== undefined && --this.#framesUntilBreath <= 0) {
-      this.#framesUntilBreath = FRAMES_PER_BREATH;
-      this.#options.betweenFrames();
-    }
     if (observer === undefined) {
       this.#count(otherBytes);
       return 0;
@@ -408,6 +404,12 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     this.#count(bytes);
     this.#countVisible(observer.visibleCount);
     return at;
+  }
+
+  afterSend(): void {
+    if (this.#options.betweenFrames === undefined || --this.#framesUntilBreath > 0) return;
+    this.#framesUntilBreath = FRAMES_PER_BREATH;
+    this.#options.betweenFrames();
   }
 
   endPatch(): void {
