@@ -225,6 +225,11 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
   #segments: Uint8Array = new Uint8Array(0);
   #segmentAt = new Int32Array(SLOTS_AT_START);
   #segmentBytes = new Int32Array(SLOTS_AT_START);
+  #segmentsEnd = 0;
+  /** Behind them, one more of some: the fields that the first client was owed to whom it is late. Most owe the same. */
+  #lateMask = new Int32Array(SLOTS_AT_START);
+  #lateAt = new Int32Array(SLOTS_AT_START);
+  #lateBytes = new Int32Array(SLOTS_AT_START);
   #due = new Int32Array(SLOTS_AT_START);
   #urgency = new Float64Array(SLOTS_AT_START);
 
@@ -331,6 +336,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     const observer = this.#observers.get(client.sessionId);
     if (observer === undefined) return;
     this.#observers.delete(client.sessionId);
+    this.#live.length = 0;
     observer.view.dispose();
   }
 
@@ -373,11 +379,17 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     this.#encodeChanges();
     const crossed = [...this.#crossed];
     this.#crossed.clear();
-    this.#live.length = 0;
-    for (const client of clients) {
-      const observer = client.state === ClientState.JOINED ? this.#observers.get(client.sessionId) : undefined;
-      this.#live.push(observer?.client === client ? observer : undefined);
-      if (observer?.client !== client) continue;
+    const live = this.#live;
+    live.length = clients.length;
+    for (let index = 0; index < clients.length; index++) {
+      const client = clients[index]!;
+      // Most often it is the one that was in this place last time; the framework's clients are slow to be asked.
+      if (live[index]?.client !== client) {
+        const found = client.state === ClientState.JOINED ? this.#observers.get(client.sessionId) : undefined;
+        live[index] = found?.client === client ? found : undefined;
+      }
+      const observer = live[index];
+      if (observer === undefined) continue;
       this.#relocate(observer);
       if (observer.isLost) {
         observer.isLost = false;
@@ -463,7 +475,6 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     const to = this.hotBytes;
     let at = 0;
     let dueCount = 0;
-    let dueBytes = 0;
     let segments = 0;
     let byRing = 0;
 
@@ -472,8 +483,8 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       if (ring[slot] === OWN_RING) at = this.#payOwn(observer, slot, at);
     }
     const ownEnd = at;
-    // Most often everybody in view is due, nobody is owed anything from before, and all of it fits. So the
-    // segments are copied before it is known that they do; if not, they are taken back.
+    // Most often all that is due fits. So the segments are copied before it is known that they do; if not, they are
+    // taken back.
     for (let i = 0; i < visibleCount; i++) {
       const slot = visible[i]!;
       const before = owed[slot]!;
@@ -489,7 +500,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       } else if (before !== 0) {
         owed[slot] = mask;
         this.#due[dueCount++] = slot;
-        dueBytes += this.#sizeOf(slot, mask);
+        at = this.#copyLate(slot, mask, at);
       } else {
         let source = segmentAt[slot]!;
         const end = at + segmentBytes[slot]!;
@@ -500,10 +511,10 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     const totals = this.#totals;
     totals.deferredByRing += byRing;
 
-    const total = otherBytes + at + dueBytes;
+    const total = otherBytes + at;
     if (!isClogged && total + webSocketHeader(total) <= this.#creditOf(observer)) {
-      for (let i = 0; i < dueCount; i++) at = this.#pay(observer, this.#due[i]!, at);
-      totals.hotSegments += segments;
+      for (let i = 0; i < dueCount; i++) owed[this.#due[i]!] = 0;
+      totals.hotSegments += segments + dueCount;
       return at;
     }
     dueCount = this.#takeBack(observer);
@@ -678,6 +689,9 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     this.#changedPublic = resized(this.#changedPublic, slots);
     this.#segmentAt = resized(this.#segmentAt, slots);
     this.#segmentBytes = resized(this.#segmentBytes, slots);
+    this.#lateMask = resized(this.#lateMask, slots);
+    this.#lateAt = resized(this.#lateAt, slots);
+    this.#lateBytes = resized(this.#lateBytes, slots);
     this.#due = resized(this.#due, slots);
     this.#urgency = resized(this.#urgency, slots);
     for (const observer of this.#observers.values()) observer.grow(slots);
@@ -720,8 +734,8 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       const layout = this.#layoutAt[slot];
       if (layout !== undefined) boundBytes += SEGMENT_HEAD_MAX + layout.count * 5;
     }
-    if (this.#segments.length < boundBytes) {
-      this.#segments = new Uint8Array(boundBytes * 2);
+    if (this.hotBytes.length < boundBytes) {
+      this.#segments = new Uint8Array(boundBytes * 4);
       this.hotBytes = new Uint8Array(boundBytes * 2);
     }
 
@@ -746,6 +760,26 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       this.#segmentBytes[slot] = end - at;
       at = end;
     }
+    this.#segmentsEnd = at;
+    this.#lateMask.fill(0, 0, this.#top);
+  }
+
+  /** Appends to `hotBytes` what is owed of an entity since before this patch. @returns the end */
+  #copyLate(slot: number, mask: number, at: number): number {
+    if (this.#lateMask[slot] !== mask) {
+      if (this.#lateMask[slot] !== 0) return this.#write(slot, mask, this.hotBytes, at);
+      const start = this.#segmentsEnd;
+      this.#segmentsEnd = this.#write(slot, mask, this.#segments, start);
+      this.#lateMask[slot] = mask;
+      this.#lateAt[slot] = start;
+      this.#lateBytes[slot] = this.#segmentsEnd - start;
+    }
+    const from = this.#segments;
+    const to = this.hotBytes;
+    let source = this.#lateAt[slot]!;
+    const end = at + this.#lateBytes[slot]!;
+    while (at < end) to[at++] = from[source++]!;
+    return at;
   }
 
   /** Hot fields whose value is another one than at the last patch. */
