@@ -118,7 +118,7 @@ interface Seat {
   /** Empty for a bot. */
   readonly sessionId: string;
   isConnected: boolean;
-  /** The leave is in the journal's next entry; the seat frees when that entry was stepped. */
+  /** The leave is in the journal's next entry; the seat frees when that entry was stepped, or for who comes before. */
   isLeaving: boolean;
 }
 
@@ -462,6 +462,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const limit = Math.min(this.services.settings.maxPlayers, this.sim.maxSeats);
     let index = 0;
     while (index < limit && this.#seats[index] !== undefined) index++;
+    // Somebody is about to leave: the join follows in the same entry.
+    if (index >= limit) index = this.#seats.findIndex((seat) => seat?.isLeaving);
+    if (index < 0) index = limit;
     if (index >= limit && !who.isBot) {
       // People come before bots: one bot gives up its seat, and the newcomer gets it with the same entry.
       const bot = this.#seats.findLast((seat) => seat?.isBot && !seat.isLeaving);
