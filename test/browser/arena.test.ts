@@ -94,7 +94,7 @@ describe('the browser client', function () {
     other = await openWindow(stage.browser, page);
     await enterArena(other, stage.url, 'Drusa');
     // Two are enough for the match to begin, and then both appear anew, far apart.
-    await until(page, ({ match }) => match!.phase === 'live', 'the match is live');
+    for (const tab of [page, other]) await until(tab, ({ match }) => match!.phase === 'live', 'the match is live');
     await Promise.all([page, other].map((tab) => walkTo(tab, COURT.column, COURT.row, 7)));
     const seen = await until(
       page,

@@ -152,16 +152,20 @@ export async function walkTo(page: Page, column: number, row: number, nearM: num
   const endsAtMs = performance.now() + DEADLINE_MS;
   for (;;) {
     const { match } = await facts(page);
-    const body = match?.prediction?.predicted;
-    if (body !== undefined) {
+    const prediction = match?.prediction;
+    if (prediction !== undefined) {
+      const [body, truth] = [prediction.predicted, prediction.authoritative];
+      const isNear = (at: { x: number; y: number }) =>
+        Math.hypot(at.x / 64 - column - 0.5, at.y / 64 - row - 0.5) < nearM;
+      // The server's word counts, too: it may just have put the fighter somewhere else.
+      if (isNear(body) && isNear(truth)) break;
       const x = body.x / 64;
       const y = body.y / 64;
-      if (Math.hypot(x - column - 0.5, y - row - 0.5) < nearM) break;
       const step = MAP.navigation.stepTowards(column, row, Math.floor(x), Math.floor(y));
-      if (step === ARRIVED) break;
+      if (step === ARRIVED && isNear(truth)) break;
       if (step === NO_WAY) throw new Error(`no way from ${x}, ${y} to ${column}, ${row}`);
-      const dx = Math.floor(x) + STEP_X[step]! + 0.5 - x;
-      const dy = Math.floor(y) + STEP_Y[step]! + 0.5 - y;
+      const dx = Math.floor(x) + (step === ARRIVED ? 0 : STEP_X[step]!) + 0.5 - x;
+      const dy = Math.floor(y) + (step === ARRIVED ? 0 : STEP_Y[step]!) + 0.5 - y;
       // A body has 0.125 m to either side in the middle of a tile: further out it hangs on the corner of a wall.
       await hold(KEYS.left, dx < -0.1);
       await hold(KEYS.right, dx > 0.1);
