@@ -44,6 +44,8 @@ const SEAT_RESERVATION_SECONDS = 8;
 const MESSAGES_PER_SECOND_MAX = 640;
 /** Seconds that a client has to acknowledge its join; until then it receives nothing and only holds a seat. */
 const JOIN_ACK_SECONDS = 10;
+/** Longest that the end of a match waits for its replay, seconds. */
+const ARCHIVE_SECONDS = 5;
 /** Commands: a burst, and a sustained rate per second. */
 const COMMAND_BURST = 20;
 const COMMANDS_PER_SECOND = 5;
@@ -146,6 +148,11 @@ const predictionReport = z.strictObject({ corrections: count, desyncs: count, ma
 interface CommandBudget {
   tokens: number;
   refilledAtMs: number;
+}
+
+/** Resolves by the process's clock: a room's own stands still once its loop has stopped. */
+function after<T>(seconds: number, value: T): Promise<T> {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000, value).unref());
 }
 
 export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends Room<{
@@ -611,9 +618,12 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     try {
       this.#publish();
       const standings = this.sim.standings(this.world);
-      await this.plugins.journal.finish(this.world, { reason: 'completed', standings });
+      // A disk that hangs must not hold the players: the journal goes on by itself.
+      const finished = this.plugins.journal.finish(this.world, { reason: 'completed', standings });
+      await Promise.race([finished, after(ARCHIVE_SECONDS, undefined)]);
       // Told only when it can be opened; empty for a match that was not recorded.
-      const replayId = (await this.plugins.journal.archived) ? this.matchId : '';
+      const isArchived = await Promise.race([this.plugins.journal.archived, after(ARCHIVE_SECONDS, false)]);
+      const replayId = isArchived ? this.matchId : '';
       this.broadcast('match-ended', { standings: standings.map((row) => this.#published(row)), replayId });
     } catch (error) {
       this.#giveUp(error, 'end');

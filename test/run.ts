@@ -22,17 +22,24 @@ const USAGE = `Usage: npm test [-- options] [files or folders]
 /** After the last test everything a test started must be gone by this time, ms. */
 const LINGER_MS = 10_000;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    grep: { type: 'string' },
-    shuffle: { type: 'boolean' },
-    bail: { type: 'boolean' },
-    timeout: { type: 'string', default: '20000' },
-    reporter: { type: 'string', default: process.stdout.isTTY ? 'spec' : 'dot' },
-    help: { type: 'boolean' },
-  },
-});
+const OPTIONS = {
+  grep: { type: 'string' },
+  shuffle: { type: 'boolean' },
+  bail: { type: 'boolean' },
+  timeout: { type: 'string', default: '20000' },
+  reporter: { type: 'string', default: process.stdout.isTTY ? 'spec' : 'dot' },
+  help: { type: 'boolean' },
+} as const;
+
+function parse() {
+  try {
+    return parseArgs({ allowPositionals: true, options: OPTIONS });
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+const { values, positionals } = parse();
 if (values.help) {
   process.stdout.write(USAGE);
   process.exit(0);

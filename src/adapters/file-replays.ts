@@ -32,7 +32,7 @@ const deflate = promisify(deflateRaw);
 export interface FileReplaysOptions {
   /** Made if missing. */
   readonly folder: string;
-  /** Newest replays kept, 1 to 100,000, default 200. */
+  /** Replays kept, 0 to 100,000, default 200; see {@link FileReplays} for which. */
   readonly keep?: number;
 }
 
@@ -130,10 +130,24 @@ export class FileReplays implements ReplayStore {
     await writeAtomically(this.#folder, path, bytes, 0o644, modifiedAtMs);
     this.#known.delete(id);
     this.#known.set(id, { id, bytes: bytes.length, modifiedAtMs, header: replay.header });
-    for (const { id: oldest } of [...this.#known.values()].slice(0, -this.#keep)) {
-      await rm(this.#pathOf(oldest), { force: true });
-      this.#known.delete(oldest);
+    while (this.#known.size > this.#keep) {
+      const victim = await this.#leastWorth(id);
+      await rm(this.#pathOf(victim), { force: true });
+      this.#known.delete(victim);
     }
+  }
+
+  /**
+   * The oldest match that was not played to its end, else the oldest: whoever joins and leaves again and again must not
+   * push out what others played. The newest is spared as long as there is another.
+   */
+  async #leastWorth(newest: string): Promise<string> {
+    const others = [...this.#known.values()].filter(({ id }) => id !== newest);
+    for (const known of others) {
+      if (known.header === undefined) known.header = await this.#readHeader(known.id);
+      if (known.header?.result?.reason !== 'completed') return known.id;
+    }
+    return others[0]?.id ?? newest;
   }
 
   async #readHeader(id: string): Promise<ReplayHeader | null> {

@@ -67,6 +67,28 @@ describe('FileReplays', () => {
     assert.equal((await readdir(folder)).filter((name) => name.endsWith('.hypr')).length, 5);
   });
 
+  it('matches that were left before their end push out one another, not those played to it', async () => {
+    const replays = await FileReplays.open({ folder, keep: 4 });
+    const put = async (id: string, reason: 'completed' | 'abandoned'): Promise<void> => {
+      const replay = await playReplay(id, 3, replays.pseudonym);
+      await replays.put({ ...replay, header: { ...replay.header, result: { reason, standings: [] } } });
+    };
+    for (const id of ['played-1', 'played-2', 'played-3']) await put(id, 'completed');
+    for (let i = 0; i < 6; i++) await put(`left-${i}`, 'abandoned');
+    const kept = async () => (await replays.list(10)).map(({ id }) => id).sort();
+    assert.deepEqual(await kept(), ['left-5', 'played-1', 'played-2', 'played-3']);
+    await put('played-4', 'completed');
+    await put('played-5', 'completed');
+    assert.deepEqual(await kept(), ['played-2', 'played-3', 'played-4', 'played-5']);
+  });
+
+  it('keeps none when none are to be kept', async () => {
+    const replays = await FileReplays.open({ folder, keep: 0 });
+    await replays.put(await playReplay('m', 3, replays.pseudonym));
+    assert.deepEqual(await replays.list(10), []);
+    assert.deepEqual(await readdir(folder), ['pseudonym.key']);
+  });
+
   it('a folder that cannot be written is refused with its name', async () => {
     const file = join(folder, 'file');
     await writeFile(file, '');
