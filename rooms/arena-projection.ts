@@ -11,6 +11,7 @@ import {
   Score,
   WEAPONS,
 } from '../schema/arena-state.ts';
+import { hotIndexesOf, hotValuesOf } from '../src/match/colyseus-internals.ts';
 import type { InterestPlugin } from '../src/match/interest-plugin.ts';
 import type { ArenaWorld } from '../src/sim/arena.ts';
 import { TICK_RATE_HZ } from '../src/sim/tuning.ts';
@@ -24,6 +25,8 @@ const KILLS_SHOWN = 8;
 const EXPLOSIONS_SHOWN = 8;
 /** Numbers of events wrap within a uint16 and leave out 0. */
 const NUMBERS = 65_535;
+
+const HOT = hotIndexesOf(new Avatar(), ['x', 'y', 'vx', 'vy', 'aim', 'shots', 'flags', 'dash', 'ammo', 'rockets']);
 
 type Interest = Pick<InterestPlugin, 'track' | 'move' | 'untrack' | 'observe'>;
 
@@ -121,22 +124,25 @@ export class ArenaProjection {
 
   #writeAvatar(seat: number, avatar: Avatar, isConnected: boolean): void {
     const world = this.#world;
-    avatar.x = world.x(seat);
-    avatar.y = world.y(seat);
-    avatar.vx = world.vx(seat);
-    avatar.vy = world.vy(seat);
-    avatar.aim = world.aim(seat);
-    avatar.hp = world.hp(seat);
-    avatar.shots = world.shots(seat);
-    avatar.dash = world.dash(seat);
-    avatar.ammo = world.ammo(seat);
-    avatar.rockets = world.rockets(seat);
-    avatar.flags =
+    const x = world.x(seat);
+    const y = world.y(seat);
+    const hot = hotValuesOf(avatar);
+    hot[HOT.x] = x;
+    hot[HOT.y] = y;
+    hot[HOT.vx] = world.vx(seat);
+    hot[HOT.vy] = world.vy(seat);
+    hot[HOT.aim] = world.aim(seat);
+    hot[HOT.shots] = world.shots(seat);
+    hot[HOT.dash] = world.dash(seat);
+    hot[HOT.ammo] = world.ammo(seat);
+    hot[HOT.rockets] = world.rockets(seat);
+    hot[HOT.flags] =
       (world.isAlive(seat) ? AVATAR_FLAGS.ALIVE : 0) |
       (world.protectedTicks(seat) > 0 ? AVATAR_FLAGS.PROTECTED : 0) |
       (world.isDashing(seat) ? AVATAR_FLAGS.DASHING : 0) |
       (isConnected ? AVATAR_FLAGS.CONNECTED : 0);
-    this.#interest.move(avatar, avatar.x, avatar.y);
+    avatar.hp = world.hp(seat);
+    this.#interest.move(avatar, x, y);
   }
 
   #addSeat(seat: number): Avatar {

@@ -68,6 +68,25 @@ export function hotFieldsOf(entity: Schema): HotField[] {
   return fields;
 }
 
+/**
+ * Hot values of an instance by field index, to be written. Setters do the same and more: they look for a change to
+ * track, and of a hot field there is none.
+ */
+export function hotValuesOf(entity: Schema): unknown[] {
+  return entity[$values];
+}
+
+/** Index of every hot field of a class, by name. @throws Error for a name that is no hot field */
+export function hotIndexesOf<Name extends string>(entity: Schema, names: readonly Name[]): Record<Name, number> {
+  const fields = hotFieldsOf(entity);
+  const indexOf = (wanted: Name): number => {
+    const field = fields.find(({ name }) => name === wanted);
+    if (field === undefined) throw new Error(`${wanted} is no hot field`);
+    return field.index;
+  };
+  return Object.fromEntries(names.map((name) => [name, indexOf(name)])) as Record<Name, number>;
+}
+
 /** Field values by field index, live. */
 export function valuesOf(entity: Schema): readonly unknown[] {
   return entity[$values];
@@ -144,9 +163,9 @@ export function forgetViewChanges(view: StateView): void {
   view.changes.clear();
 }
 
-/** Sequence number of the last input consumed, as the TIMED prefix carries it. */
-export function inputAckOf(client: Client): number {
-  return (client as Client & ClientPrivate)._inputBuffer?.ackSeq ?? 0;
+/** A client's queue of inputs, for the acknowledgement that the TIMED prefix carries; one a connection. */
+export function inputStoreOf(client: Client): { readonly ackSeq: number } | undefined {
+  return (client as Client & ClientPrivate)._inputBuffer;
 }
 
 /** One field of an input class, by its index. */

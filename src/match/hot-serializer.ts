@@ -23,7 +23,7 @@ import {
   type Serializer,
 } from '@colyseus/core';
 import type { ChangeTree, Iterator, Schema, StateView } from '@colyseus/schema';
-import { type ClientSocket, collectFilteredChanges, hasStreams, inputAckOf, socketOf } from './colyseus-internals.ts';
+import { type ClientSocket, collectFilteredChanges, hasStreams, inputStoreOf, socketOf } from './colyseus-internals.ts';
 import { headBytesOf, type ShortWay, WHOLE_PAYLOAD_MAX, writeHead } from './short-way.ts';
 
 /** Server time of a patch; there is one in rooms that called `defineInput`, and then frames carry the prefix below. */
@@ -58,12 +58,21 @@ export interface HotSource {
   endFullState(client: Client, frameBytes: number): void;
 }
 
+/** Somebody who has joined, asked once: the framework's client objects are slow to read. */
+interface Recipient {
+  readonly client: Client;
+  readonly socket: ClientSocket;
+  readonly inputs: { readonly ackSeq: number } | undefined;
+}
+
 export class HotSerializer<State extends Schema = Schema> extends SchemaSerializer<State> {
   readonly #source: HotSource;
   readonly #filtered: ChangeTree[] = [];
   /** The patch's frames, and whom they are for. */
   readonly #frames: Uint8Array[] = [];
   readonly #ways: (ShortWay | Client)[] = [];
+  /** By place in the list of clients: who was there in the last patch. */
+  readonly #recipients: (Recipient | undefined)[] = [];
 
   constructor(source: HotSource) {
     super();
@@ -97,17 +106,18 @@ export class HotSerializer<State extends Schema = Schema> extends SchemaSerializ
       collectFilteredChanges(encoder, filtered);
       const isViewPassNeeded = filtered.length > VISIBILITY_CHECKS_MAX || hasStreams(encoder);
 
+      this.#recipients.length = clients.length;
       for (let index = 0; index < clients.length; index++) {
-        const client = clients[index]!;
-        if (client.state !== ClientState.JOINED) continue;
-        const view = client.view;
+        const recipient = this.#recipientAt(index, clients[index]!);
+        if (recipient === undefined) continue;
+        const { view } = recipient.client;
         let body: Uint8Array = shared;
         if (view !== undefined && (isViewPassNeeded || view.changes.size > 0 || seesAny(view, filtered))) {
           // The view's bytes are copied out, so every view may use the room behind the shared ones.
           at.offset = sharedEnd;
           body = encoder.encodeView(view, sharedEnd, at);
         }
-        this.#frame(client, index, body, timing);
+        this.#frame(recipient, index, body, timing);
       }
       filtered.length = 0;
     }
@@ -116,6 +126,18 @@ export class HotSerializer<State extends Schema = Schema> extends SchemaSerializ
     this.#send();
     source.endPatch();
     return hasChanges;
+  }
+
+  /** @returns undefined for one that is still joining. Who leaves is taken out of the list at once. */
+  #recipientAt(index: number, client: Client): Recipient | undefined {
+    const known = this.#recipients[index];
+    if (known?.client === client) return known;
+    const found =
+      client.state === ClientState.JOINED
+        ? { client, socket: socketOf(client), inputs: inputStoreOf(client) }
+        : undefined;
+    this.#recipients[index] = found;
+    return found;
   }
 
   #send(): void {
@@ -131,14 +153,14 @@ export class HotSerializer<State extends Schema = Schema> extends SchemaSerializ
     ways.length = 0;
   }
 
-  #frame(client: Client, index: number, body: Uint8Array, timing: PatchTimingContext | undefined): void {
+  #frame(recipient: Recipient, index: number, body: Uint8Array, timing: PatchTimingContext | undefined): void {
+    const { client, socket, inputs } = recipient;
     const headBytes = timing === undefined ? CODE_BYTES : CODE_BYTES + TIMED_BYTES;
     const coldBytes = body.length - CODE_BYTES;
     const hotBytes = this.#source.compose(index, headBytes + coldBytes, coldBytes === 0);
     if (hotBytes < 0 || (timing === undefined && coldBytes + hotBytes === 0)) return;
 
     const payloadBytes = headBytes + coldBytes + hotBytes;
-    const socket = socketOf(client);
     const isWhole = socket.isShort === true && payloadBytes <= WHOLE_PAYLOAD_MAX;
     let at = isWhole ? headBytesOf(payloadBytes) : 0;
     // The socket may keep the frame until the system takes it, so each has memory of its own.
@@ -148,7 +170,7 @@ export class HotSerializer<State extends Schema = Schema> extends SchemaSerializ
     if (timing !== undefined) {
       frame[at]! |= ProtocolModifier.TIMED;
       writeUint32(frame, at + 1, timing.sNow);
-      writeUint32(frame, at + 5, inputAckOf(client));
+      writeUint32(frame, at + 5, inputs?.ackSeq ?? 0);
     }
     at += headBytes;
     copy(body, CODE_BYTES, coldBytes, frame, at);
