@@ -163,6 +163,14 @@ export function forgetViewChanges(view: StateView): void {
   view.changes.clear();
 }
 
+/**
+ * Call before a view is changed. The list of a view's changes outlives many patches, and what was in it would be kept
+ * alive with it by the garbage collector for as long as it is not collected itself: a new one dies young.
+ */
+export function renewViewChanges(view: StateView): void {
+  if (view.changes.size === 0) view.changes = new Map();
+}
+
 /** A client's queue of inputs, for the acknowledgement that the TIMED prefix carries; one a connection. */
 export function inputStoreOf(client: Client): { readonly ackSeq: number } | undefined {
   return (client as Client & ClientPrivate)._inputBuffer;

@@ -21,6 +21,7 @@ import {
   hotFieldsOf,
   isAttached,
   isPlaceBeingVacated,
+  renewViewChanges,
   socketOf,
   structureHeader,
   valuesOf,
@@ -612,6 +613,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
       return;
     }
 
+    renewViewChanges(view);
     if (before === OWN_RING || ring === NO_RING) {
       if (before === OWN_RING) view.remove(entity, tag);
       view.remove(entity);
@@ -657,6 +659,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
         }
         const ring = observer.ring[slot]!;
         if (ring === NO_RING) continue;
+        renewViewChanges(observer.view);
         if (ring === OWN_RING) observer.view.remove(entity, this.#options.ownerTag);
         observer.view.remove(entity);
         observer.unlist(slot);
