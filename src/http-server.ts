@@ -90,6 +90,8 @@ export interface HttpServerOptions {
   readonly monitorPasswordHash: string;
   /** Folder of the built client. */
   readonly clientDir: string;
+  /** Called after each piece of what a client sent was handled. */
+  readonly afterRead?: () => void;
 }
 
 /** One listening surface. The framework's matchmaker is one per process, so there is one of these at a time. */
@@ -139,6 +141,7 @@ export class HttpServer {
         maxPayload: LIMITS.socketFrameBytesMax,
         pingInterval: LIMITS.socketPingMs,
         pingMaxRetries: LIMITS.socketPingsMissedMax,
+        ...(options.afterRead === undefined ? {} : { afterRead: options.afterRead }),
       },
       {
         onRefusal: (fault) => {

@@ -148,6 +148,8 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     ),
     monitorPasswordHash: monitor.hash,
     clientDir: options.clientDir ?? CLIENT_DIR,
+    // A tick that is due need not wait until all of what has arrived is read.
+    afterRead: () => services.scheduler.poll(),
   });
 
   let closing: Promise<void> | undefined;
