@@ -54,6 +54,8 @@ export class FastSocket extends WebSocket implements ShortWay {
   #owedBytes = 0;
   /** A message that comes in fragments is not complete. */
   #isFragmented = false;
+  /** We are sending a message in fragments. */
+  #isSendingFragments = false;
   #wasHeard = false;
 
   /**
@@ -90,15 +92,18 @@ export class FastSocket extends WebSocket implements ShortWay {
 
   override send(data: unknown, options?: SendOptions, done?: (error?: Error) => void): void {
     const socket = this.#socket;
+    const isFragment = typeof options === 'object' && options.fin === false;
     if (
       socket === undefined ||
+      isFragment ||
+      this.#isSendingFragments ||
       this.readyState !== WebSocket.OPEN ||
       !(data instanceof Uint8Array) ||
       data.length > WHOLE_PAYLOAD_MAX ||
       typeof options !== 'object' ||
-      options.binary !== true ||
-      options.fin === false
+      options.binary !== true
     ) {
+      this.#isSendingFragments = isFragment;
       super.send(data as Buffer, options as object, done);
       return;
     }
