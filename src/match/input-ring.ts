@@ -133,10 +133,14 @@ export class InputRing<Frame> implements InputQueue<Frame>, FrameTap {
   }
 
   take(bytes: Uint8Array, start: number, end: number): boolean {
-    const first = bytes[start]!;
-    const isTimed = first === TIMED_INPUT;
+    const first = start < end ? bytes[start] : undefined;
+    if (first !== PLAIN_INPUT && first !== TIMED_INPUT) {
+      this.#giveAway();
+      return false;
+    }
     if (this.#isElsewhere) this.#takeBack();
-    const body = isTimed ? stampEnd(bytes, start + 1, end) : first === PLAIN_INPUT ? start + 1 : -1;
+    const isTimed = first === TIMED_INPUT;
+    const body = isTimed ? stampEnd(bytes, start + 1, end) : start + 1;
     if (body < 0 || this.#client.state !== ClientState.JOINED || !this.#read(bytes, body, end) || !this.#admit()) {
       this.#giveAway();
       return false;
