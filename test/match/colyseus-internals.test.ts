@@ -163,6 +163,91 @@ describe('what we take for granted of Colyseus', () => {
     assert.equal(state.phase, 0);
   });
 
+  it('of a dirty map it lists what was put in or taken out: the view pass says nothing of other places', () => {
+    const { state, thing, encoder } = stateWithThing();
+    const seer = new StateView();
+    seer.add(thing);
+    const blind = new StateView();
+    const other = new Thing();
+    state.things.set('b', other);
+    blind.add(other);
+    encoder.encode();
+    for (const view of [seer, blind]) encoder.encodeView(view, 0, { offset: 0 });
+    encoder.discardChanges();
+
+    const dirty: ChangeTree[] = [];
+    /** Whether the view sees something of the list; the view pass, which is asked too, must say the same. */
+    const isTold = (view: StateView): boolean => {
+      const at = { offset: 0 };
+      encoder.encode(at);
+      const sharedEnd = at.offset;
+      internals.collectFilteredChanges(encoder, dirty);
+      const isSeen = dirty.some((tree) => view.isChangeTreeVisible(tree));
+      assert.equal(encoder.encodeView(view, sharedEnd, at).length > sharedEnd, isSeen);
+      return isSeen;
+    };
+    state.things.set('c', new Thing());
+    assert.deepEqual([isTold(seer), isTold(blind)], [false, false]);
+    encoder.discardChanges();
+    state.things.delete('b');
+    assert.deepEqual([isTold(seer), isTold(blind)], [false, true]);
+    encoder.discardChanges();
+
+    state.things.clear();
+    internals.collectFilteredChanges(encoder, dirty);
+    assert.ok(
+      dirty.some(({ ref }) => ref === state.things),
+      'emptying a map concerns all of it',
+    );
+  });
+
+  it('a hot value that is written to the array is read by the getter and told in a full state', () => {
+    const { thing, encoder } = stateWithThing();
+    encoder.encode();
+    encoder.discardChanges();
+    const { short, own } = internals.hotIndexesOf(thing, ['short', 'own']);
+    const hot = internals.hotValuesOf(thing);
+    hot[short] = -300;
+    hot[own] = 9;
+    assert.deepEqual([thing.short, thing.own, encoder.hasChanges], [-300, 9, false]);
+    const view = new StateView();
+    view.add(thing);
+    const at = { offset: 0 };
+    encoder.encodeAll(at);
+    const mirror = new ThingState();
+    new Decoder(mirror).decode(encoder.encodeAllView(view, at.offset, at));
+    assert.equal(mirror.things?.get('a')?.short, -300);
+    assert.throws(() => internals.hotIndexesOf(thing, ['name']), /name is no hot field/);
+  });
+
+  it('a view takes a new list of changes, as long as the old one is empty', () => {
+    const { thing, encoder } = stateWithThing();
+    encoder.encode();
+    const view = new StateView();
+    const first = view.changes;
+    internals.renewViewChanges(view);
+    assert.notEqual(view.changes, first);
+    view.add(thing);
+    const second = view.changes;
+    internals.renewViewChanges(view);
+    assert.equal(view.changes, second);
+    const mirror = new ThingState();
+    const at = { offset: 0 };
+    encoder.encode(at);
+    new Decoder(mirror).decode(encoder.encodeView(view, at.offset, at));
+    assert.ok(mirror.things?.has('a'));
+  });
+
+  it('input fields are told with size and sign, if all of them are whole numbers', () => {
+    const Steering = schema({ left: t.int8(), up: t.uint16(), far: t.int32() }, 'InternalsSteering');
+    assert.deepEqual(internals.inputFieldsOf(new Steering()), [
+      { name: 'left', bytes: 1, isSigned: true },
+      { name: 'up', bytes: 2, isSigned: false },
+      { name: 'far', bytes: 4, isSigned: true },
+    ]);
+    assert.equal(internals.inputFieldsOf(new Thing()), undefined);
+  });
+
   it('the view pass may write over the last view, as what it returns is a copy', () => {
     const { thing, encoder } = stateWithThing();
     const at = { offset: 1 };
