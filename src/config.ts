@@ -160,7 +160,11 @@ const KEYS = {
   HYPOGEUM_MAX_PLAYERS: key(integer(2, 128), '16', 'Seats of a match.'),
   HYPOGEUM_TICK_RATE: key(integer(10, 60), '30', 'Simulation steps per second. The arena is tuned for 30.'),
   HYPOGEUM_PATCH_EVERY_TICKS: key(integer(1, 6), '1', 'Ticks from one state patch to the next.'),
-  HYPOGEUM_REPLAYS_KEEP: key(integer(1, 100_000), '200', 'Replays kept on disk; unfinished matches go first, then the oldest.'),
+  HYPOGEUM_REPLAYS_KEEP: key(
+    integer(1, 100_000),
+    '200',
+    'Replays kept on disk; unfinished matches go first, then the oldest.',
+  ),
   HYPOGEUM_DRAIN_SECONDS: key(integer(1, 600), '20', 'Longest time from SIGTERM to exit, seconds.'),
 } as const;
 
