@@ -27,6 +27,22 @@ export default {
       node: true,
       comment: 'Machinery under any game: never sim, rooms, adapters, ops.',
     }),
+    only('events-know-no-area', '^src/events/', ['^src/kernel/', ...npm('zod')], {
+      node: true,
+      comment: 'Definitions of events, and the ports of log, views and bus.',
+    }),
+    only('api-knows-no-area', '^src/api/', ['^src/kernel/', ...npm('zod', 'express')], {
+      node: true,
+      comment: 'What a route is, how it is served and described.',
+    }),
+    ...['accounts', 'economy', 'results', 'ratings', 'leaderboards', 'friends'].map((area) =>
+      only(
+        `${area}-stands-alone`,
+        `^src/${area}/`,
+        ['^src/(kernel|events|api)/', ...npm('zod', ...(area === 'ratings' ? ['openskill'] : []))],
+        { node: true, comment: 'Areas meet in server.ts or through events.' },
+      ),
+    ),
     only('sessions-stand-alone', '^src/sessions/', ['^src/kernel/', ...npm('jose', '@colyseus/core')], { node: true }),
     only('ops-stands-alone', '^src/ops/', ['^src/kernel/', ...npm('pino', 'prom-client')], {
       node: true,

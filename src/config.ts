@@ -35,6 +35,12 @@ export interface Config {
     readonly key: Readonly<Record<string, unknown>> | undefined;
     readonly minutes: number;
   };
+  /** Where things are kept; undefined: a private PostgreSQL in the data folder, and no Redis or NATS. */
+  readonly stores: {
+    readonly databaseUrl: string | undefined;
+    readonly redisUrl: string | undefined;
+    readonly natsUrl: string | undefined;
+  };
   readonly match: {
     readonly minutes: number;
     /** Bots fill a match up to this many seats. */
@@ -104,6 +110,17 @@ const jwk = z.string().transform((text, context): Record<string, unknown> => {
   }
 });
 
+/** @param schemes without the colon */
+const url = (...schemes: string[]) =>
+  z
+    .string()
+    .max(2048)
+    .refine(
+      (text) => URL.canParse(text) && schemes.includes(new URL(text).protocol.slice(0, -1)),
+      // The value may hold a password: it is not repeated.
+      `wanted a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+    );
+
 const secret = (min: number) => z.string().min(min, `wanted at least ${min} characters`).max(256, 'wanted at most 256');
 
 const KEYS = {
@@ -155,6 +172,24 @@ const KEYS = {
     'generated at first start in the data folder',
   ),
   HYPOGEUM_TOKEN_MINUTES: key(integer(1, 1440), '15', 'How long a player token is good for, minutes.'),
+  DATABASE_URL: key(
+    url('postgres', 'postgresql'),
+    undefined,
+    'PostgreSQL 15 or newer, such as postgres://user:password@host:5432/name.',
+    'a private PostgreSQL in the data folder, started and stopped with the process',
+  ),
+  REDIS_URL: key(
+    url('redis', 'rediss'),
+    undefined,
+    'Redis for leaderboards, such as redis://host:6379/0.',
+    'none: leaderboards are kept in memory',
+  ),
+  NATS_URL: key(
+    url('nats', 'tls'),
+    undefined,
+    'NATS with JetStream, to which events are relayed for other programs, such as nats://host:4222.',
+    'none: events stay in the log',
+  ),
   HYPOGEUM_MATCH_MINUTES: key(integer(1, 60), '5', 'Length of the live phase of a match, minutes.'),
   HYPOGEUM_BOTS: key(integer(0, 128), '4', 'Bots fill a match up to this many players; 0 for none.'),
   HYPOGEUM_MAX_PLAYERS: key(integer(2, 128), '16', 'Seats of a match.'),
@@ -213,6 +248,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     monitor: { password: rest.HYPOGEUM_MONITOR_PASSWORD },
     metrics: { token: rest.HYPOGEUM_METRICS_TOKEN },
     tokens: { key: rest.HYPOGEUM_TOKEN_KEY, minutes: rest.HYPOGEUM_TOKEN_MINUTES! },
+    stores: { databaseUrl: rest.DATABASE_URL, redisUrl: rest.REDIS_URL, natsUrl: rest.NATS_URL },
     match: {
       minutes: rest.HYPOGEUM_MATCH_MINUTES!,
       bots: Math.min(bots!, maxPlayers!),
