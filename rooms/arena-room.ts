@@ -5,7 +5,7 @@ import { ArenaState, PHASES } from '../schema/arena-state.ts';
 import type { MatchSetup } from '../src/kernel/simulation.ts';
 import type { InterestOptions } from '../src/match/interest-plugin.ts';
 import { type ArenaIntent, type ArenaWorld, arena, think } from '../src/sim/arena.ts';
-import { PHASE_ENDED, REWIND_PER_TICK, RIFLE_RANGE_UNITS, UNITS_PER_METRE } from '../src/sim/tuning.ts';
+import { PHASE_ENDED, PHASE_WARM_UP, REWIND_PER_TICK, RIFLE_RANGE_UNITS, UNITS_PER_METRE } from '../src/sim/tuning.ts';
 import { ArenaProjection } from './arena-projection.ts';
 import { type FrameBinding, GameRoom, type Player } from './game-room.ts';
 
@@ -71,6 +71,14 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
 
   protected override isClosed(world: ArenaWorld): boolean {
     return world.phase === PHASE_ENDED;
+  }
+
+  protected override isDecided(world: ArenaWorld): boolean {
+    return world.phase === PHASE_ENDED;
+  }
+
+  protected override isUnderWay(world: ArenaWorld): boolean {
+    return world.phase !== PHASE_WARM_UP;
   }
 
   protected override think(world: ArenaWorld, seat: number): ArenaIntent {

@@ -18,6 +18,7 @@ import {
 import type { Schema } from '@colyseus/schema';
 import * as z from 'zod';
 import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
+import type { EndReason, Participant } from '../src/kernel/match-header.ts';
 import type { MatchSetup, SeatEvent, SeatIntent, Simulation, Standing } from '../src/kernel/simulation.ts';
 import type { InputLayout } from '../src/match/client-frame.ts';
 import { expectInputs, inputLayoutOf } from '../src/match/colyseus-internals.ts';
@@ -30,6 +31,9 @@ import type { JournalTotals } from '../src/match/journal-totals.ts';
 import { PingPlugin, type PingTotals } from '../src/match/ping-plugin.ts';
 import type { ReplayStore } from '../src/match/replay-store.ts';
 import type { RoomTotals } from '../src/match/room-totals.ts';
+import { Roster } from '../src/match/roster.ts';
+import { type Seat, SeatTable } from '../src/match/seat-table.ts';
+import type { MatchSettler } from '../src/match/settler.ts';
 import type { TickTotals } from '../src/match/tick-metrics.ts';
 import { TickPlugin } from '../src/match/tick-plugin.ts';
 import type { TickScheduler } from '../src/match/tick-scheduler.ts';
@@ -44,8 +48,14 @@ const SEAT_RESERVATION_SECONDS = 8;
 const MESSAGES_PER_SECOND_MAX = 640;
 /** Seconds that a client has to acknowledge its join; until then it receives nothing and only holds a seat. */
 const JOIN_ACK_SECONDS = 10;
+/** A match that is not under way by then, because nobody else came or nobody moved, is given up. */
+const WAIT_MINUTES_MAX = 10;
 /** Longest that the end of a match waits for its replay, seconds. */
 const ARCHIVE_SECONDS = 5;
+/** A seat reserved before a sign-in ended is taken within this time, or not at all. */
+const REVOKED_SECONDS = 2 * SEAT_RESERVATION_SECONDS;
+/** Those remembered. Above: the oldest are forgotten. */
+const REVOKED_MAX = 1_000;
 /** Commands: a burst, and a sustained rate per second. */
 const COMMAND_BURST = 20;
 const COMMANDS_PER_SECOND = 5;
@@ -67,6 +77,10 @@ export interface RoomServices {
   readonly scheduler: TickScheduler;
   readonly journal: MatchJournal;
   readonly replays: ReplayStore;
+  /** What becomes of a match that has ended. */
+  readonly settler: MatchSettler;
+  /** Whose sign-in ends while they play; without it nobody's does. */
+  readonly revocations?: Revocations;
   readonly totals: {
     readonly tick: TickTotals;
     readonly input: InputTotals;
@@ -80,6 +94,20 @@ export interface RoomServices {
   newMatchId(): string;
   /** A fresh seed, 0 to 2^32 - 1. */
   newSeed(): number;
+}
+
+/** Tells of sign-ins that ended before their time. */
+export interface Revocations {
+  /** Calls back once for each, from now on. Returns what ends it. */
+  onRevoked(listener: (revoked: Revoked) => void): () => void;
+}
+
+export interface Revoked {
+  /** Absent when only one sign-in of the player is meant. */
+  readonly playerId?: string;
+  /** Sign-in, as in the identity; absent when all of the player are meant. */
+  readonly sessionId?: string;
+  readonly code: 'ACCOUNT_BANNED' | 'AUTH_REVOKED';
 }
 
 /** What an operator sets for rooms. */
@@ -111,17 +139,17 @@ export interface GameRoomTypes {
 
 export type Player = Client<{ auth: Identity }>;
 
-/** Who sits in a seat. A bot has no session. */
-interface Seat {
-  readonly index: number;
-  readonly isBot: boolean;
-  readonly name: string;
-  readonly playerId: string;
-  /** Empty for a bot. */
-  readonly sessionId: string;
-  isConnected: boolean;
-  /** The leave is in the journal's next entry; the seat frees when that entry was stepped, or for who comes before. */
-  isLeaving: boolean;
+/**
+ * How far a room is on its way out. `running`: the match goes on. The others say how it ends, from the moment that is
+ * certain: nobody joins any more. `shutdown`: the framework shows everybody out, at a drain or for an operator, while
+ * the match goes on until the last has left.
+ */
+type Ending = 'running' | EndReason | 'failed';
+
+/** How a match came out, told once. */
+interface Verdict {
+  readonly standings: readonly Standing[];
+  readonly participants: readonly Participant[];
 }
 
 /** How a game reads its clients' frames. */
@@ -148,6 +176,12 @@ const predictionReport = z.strictObject({ corrections: count, desyncs: count, ma
 interface CommandBudget {
   tokens: number;
   refilledAtMs: number;
+}
+
+/** Whether it is the sign-in of that identity which has ended. */
+function concerns({ playerId, sessionId }: Revoked, identity: Identity & { readonly sessionId?: string }): boolean {
+  if (sessionId !== undefined) return sessionId === identity.sessionId;
+  return playerId === identity.playerId;
 }
 
 /** Resolves by the process's clock: a room's own stands still once its loop has stopped. */
@@ -185,22 +219,28 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   protected services!: RoomServices;
   protected world!: World;
   protected matchId = '';
-  readonly #seats: (Seat | undefined)[] = [];
-  readonly #seatBySession = new Map<string, Seat>();
+  #seats!: SeatTable;
+  readonly #roster = new Roster();
   /** Sessions whose old socket is being closed because a new one takes its place. */
   readonly #replacing = new Set<string>();
   readonly #budgets = new Map<string, CommandBudget>();
   /** When a socket was given its seat, by the room's clock, ms; until the client has acknowledged it. */
   readonly #unacknowledged = new Map<Player, number>();
-  #entry: { tick: number; events: SeatEvent[]; intents: SeatIntent<Intent>[] } = { tick: 0, events: [], intents: [] };
-  #events: SeatEvent[] = [];
-  #isDraining = false;
-  /** The framework shows everybody out: whoever still comes would keep the room, and a drain, from its end. */
-  #isClosing = false;
+  /** Seats that are held for who lost its connection, by session: what gives one up. */
+  readonly #held = new Map<string, { readonly identity: Identity | undefined; readonly giveUp: () => void }>();
+  /** Sign-ins that ended lately, by the room's clock, ms; a seat may have been reserved before that. */
+  #revoked: (Revoked & { readonly atMs: number })[] = [];
+  #stopRevocations: () => void = () => {};
+  #entry: { tick: number; events: readonly SeatEvent[]; intents: SeatIntent<Intent>[] } = {
+    tick: 0,
+    events: [],
+    intents: [],
+  };
+  #ending: Ending = 'running';
+  #verdict: Verdict | undefined;
   /** What the listing says. */
   #isListedShut = false;
   #inputLayout: InputLayout | undefined;
-  #ending: 'running' | 'over' | 'failed' = 'running';
 
   constructor() {
     super();
@@ -257,26 +297,36 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   protected isClosed(_world: World): boolean {
     return false;
   }
+  /** True from when the result stands although the match is not over: who leaves then has played to the end. */
+  protected isDecided(_world: World): boolean {
+    return false;
+  }
+  /** False while the match waits for players. One that waits for too long is given up. */
+  protected isUnderWay(_world: World): boolean {
+    return true;
+  }
+  /** Minutes that a match may wait for players. */
+  protected readonly waitMinutesMax: number = WAIT_MINUTES_MAX;
 
   /** Whether the seat's player has a connection; true for bots. */
   protected isConnected(seat: number): boolean {
-    return this.#seats[seat]?.isConnected ?? false;
+    return this.#seats.at(seat)?.isConnected ?? false;
   }
 
   /** Smoothed round trip of the seat's player, ms; 0 for bots and before the first measurement. */
   protected rttMsOf(seat: number): number {
-    const found = this.#seats[seat];
+    const found = this.#seats.at(seat);
     return found === undefined || found.isBot ? 0 : (this.plugins.ping.get(found.sessionId)?.rttMs ?? 0);
   }
 
   /** The session that holds the seat, with a connection or without; empty for bots and free seats. */
   protected sessionIdOf(seat: number): string {
-    return this.#seats[seat]?.sessionId ?? '';
+    return this.#seats.at(seat)?.sessionId ?? '';
   }
 
   /** The connected client in the seat, if there is one. */
   protected clientOf(seat: number): Player | undefined {
-    const found = this.#seats[seat];
+    const found = this.#seats.at(seat);
     return found === undefined || found.isBot ? undefined : this.clients.getById(found.sessionId);
   }
 
@@ -296,6 +346,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const setup = this.setupMatch(services.newSeed());
     this.world = sim.create(setup);
     this.maxClients = Math.min(services.settings.maxPlayers, sim.maxSeats);
+    this.#seats = new SeatTable(this.maxClients);
     this.state = this.createState(this.world);
     this.#inputLayout = inputLayoutOf(new this.frames.type());
     this.inputs = this.defineInput(this.frames.type, {
@@ -321,8 +372,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     await this.plugins.journal.begin({
       sim,
       journal: services.journal,
-      replays: services.replays,
-      totals: services.totals.journal,
+      settler: services.settler,
       header: {
         matchId: this.matchId,
         simId: sim.id,
@@ -338,6 +388,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
         services.log.error({ err: error, matchId: this.matchId }, 'journal degraded: match goes on unrecorded'),
     });
     this.#publish();
+    this.#stopRevocations = services.revocations?.onRevoked((revoked) => this.#throwOut(revoked)) ?? (() => {});
     this.plugins.tick.start({
       scheduler: services.scheduler,
       totals: services.totals.tick,
@@ -370,15 +421,15 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     // The class that is registered carries the static onAuth; without it nobody may play.
     if (client.auth === undefined) throw new GameError('AUTH_MISSING');
     const { playerId } = client.auth;
-    if (this.#isDraining) throw new GameError('DRAINING');
+    if (this.#ending === 'shutdown') throw new GameError('DRAINING');
     if (this.#isShut) throw new GameError('MATCH_ENDED');
-    for (const seat of this.#seatBySession.values()) {
-      if (seat.playerId === playerId && !seat.isLeaving) throw new GameError('SEAT_TAKEN');
-    }
+    const sinceMs = this.clock.elapsedTime - REVOKED_SECONDS * 1000;
+    const revoked = this.#revoked.find((one) => one.atMs > sinceMs && concerns(one, client.auth!));
+    if (revoked !== undefined) throw new GameError(revoked.code);
+    if (this.#seats.ofPlayer(playerId) !== undefined) throw new GameError('SEAT_TAKEN');
     const name = wantedName === undefined ? guestName(playerId) : checkName(wantedName);
-    const seat = this.#take({ isBot: false, name, playerId, sessionId: client.sessionId });
+    const seat = this.#seats.take({ isBot: false, name, playerId, sessionId: client.sessionId });
     if (seat === undefined) throw new GameError('MATCH_FULL');
-    this.#seatBySession.set(client.sessionId, seat);
     this.#admit(client, seat);
     this.services.totals.room.joins++;
   }
@@ -398,21 +449,26 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
 
   override onDrop(client: Player, code?: number): Promise<void> | undefined {
-    const seat = this.#seatBySession.get(client.sessionId);
+    const seat = this.#seats.ofSession(client.sessionId);
     if (seat !== undefined) seat.isConnected = false;
     const isReplaced = this.#replacing.delete(client.sessionId);
     // A client that was thrown out does not hold a seat: only a lost connection does.
-    if (this.#ending !== 'running' || this.#isClosing || (THROWN_OUT.has(code ?? 0) && !isReplaced)) return undefined;
+    if (this.#ending !== 'running' || (THROWN_OUT.has(code ?? 0) && !isReplaced)) return undefined;
     this.services.totals.room.drops++;
     const resumed = this.allowReconnection(client, 'manual');
     // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
-    const timer = this.clock.setTimeout(() => resumed.reject(false), RECONNECT_SECONDS * 1000);
-    const end = (): void => timer.clear();
+    const giveUp = (): void => void resumed.reject(false);
+    const timer = this.clock.setTimeout(giveUp, RECONNECT_SECONDS * 1000);
+    this.#held.set(client.sessionId, { identity: client.auth, giveUp });
+    const end = (): void => {
+      timer.clear();
+      this.#held.delete(client.sessionId);
+    };
     return resumed.then(end, end);
   }
 
   override onReconnect(client: Player): void {
-    const seat = this.#seatBySession.get(client.sessionId);
+    const seat = this.#seats.ofSession(client.sessionId);
     if (seat === undefined) throw new Error(`session ${client.sessionId} resumed without a seat`);
     seat.isConnected = true;
     this.services.totals.room.resumes++;
@@ -421,31 +477,59 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   override onLeave(client: Player): void {
     this.#budgets.delete(client.sessionId);
-    const seat = this.#seatBySession.get(client.sessionId);
+    const seat = this.#seats.ofSession(client.sessionId);
     if (seat === undefined) return;
-    this.#seatBySession.delete(client.sessionId);
     this.plugins.input.unseat(seat.index);
-    this.#vacate(seat);
+    this.#seats.vacate(seat);
+  }
+
+  /** A sign-in ended: its client is shown out and cannot come back; nobody else notices. */
+  #throwOut(revoked: Revoked): void {
+    const nowMs = this.clock.elapsedTime;
+    this.#revoked = this.#revoked.filter(({ atMs }) => nowMs - atMs < REVOKED_SECONDS * 1000).slice(-REVOKED_MAX);
+    this.#revoked.push({ ...revoked, atMs: nowMs });
+    const closeCode = revoked.code === 'ACCOUNT_BANNED' ? CLOSE.BANNED : CLOSE.SIGNED_OUT;
+    for (const client of this.clients) {
+      if (client.auth === undefined || !concerns(revoked, client.auth)) continue;
+      this.services.log.info(
+        { matchId: this.matchId, playerId: client.auth.playerId, code: revoked.code },
+        'thrown out',
+      );
+      this.kickClient(client.sessionId, closeCode, revoked.code);
+    }
+    for (const { identity, giveUp } of this.#held.values()) {
+      if (identity !== undefined && concerns(revoked, identity)) giveUp();
+    }
   }
 
   /** The process drains: nobody else can go on with this match yet, so it ends here, recorded as cut short. */
   override onBeforeShutdown(): void {
-    this.#isDraining = true;
     void this.disconnect(CloseCode.SERVER_SHUTDOWN);
   }
 
+  /** Whoever still came while the framework shows everybody out would keep the room, and a drain, from its end. */
   override disconnect(closeCode?: number): Promise<unknown> {
-    this.#isClosing = true;
+    if (this.#ending === 'running') {
+      this.#ending = 'shutdown';
+      try {
+        // As it stands: that everybody leaves now is not the players' doing.
+        if (this.world !== undefined) this.#conclude();
+      } catch (error) {
+        this.onUncaughtException(error as Error, 'disconnect');
+      }
+    }
     return super.disconnect(closeCode);
   }
 
   override async onDispose(): Promise<void> {
     this.plugins.tick.stop();
-    if (this.#ending === 'running') {
-      this.#ending = 'over';
+    this.#stopRevocations();
+    if (this.#ending === 'running') this.#ending = 'abandoned';
+    if (this.#ending !== 'failed') {
       try {
-        const reason = this.#isDraining ? 'shutdown' : 'abandoned';
-        await this.plugins.journal.finish(this.world, { reason, standings: this.sim.standings(this.world) });
+        // Left, or drained, while everybody looked at the result: it was played.
+        if (this.isDecided(this.world)) this.#ending = 'completed';
+        await this.#finish(this.#ending);
       } catch (error) {
         // Not thrown on: plugins, whose turn is after this, must let go of what they hold.
         this.onUncaughtException(error as Error, 'onDispose');
@@ -465,28 +549,6 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   // Seats ------------------------------------------------------------------------------------------------------
 
-  #take(who: Pick<Seat, 'isBot' | 'name' | 'playerId' | 'sessionId'>): Seat | undefined {
-    const limit = Math.min(this.services.settings.maxPlayers, this.sim.maxSeats);
-    let index = 0;
-    while (index < limit && this.#seats[index] !== undefined) index++;
-    // Somebody is about to leave: the join follows in the same entry.
-    if (index >= limit) index = this.#seats.findIndex((seat) => seat?.isLeaving);
-    if (index < 0) index = limit;
-    if (index >= limit && !who.isBot) {
-      // People come before bots: one bot gives up its seat, and the newcomer gets it with the same entry.
-      const bot = this.#seats.findLast((seat) => seat?.isBot && !seat.isLeaving);
-      if (bot === undefined) return undefined;
-      this.#vacate(bot);
-      index = bot.index;
-    }
-    if (index >= limit) return undefined;
-    const seat: Seat = { ...who, index, isConnected: true, isLeaving: false };
-    this.#seats[index] = seat;
-    const { isBot, name, playerId } = who;
-    this.#events.push({ kind: 'join', seat: index, name, playerId, isBot });
-    return seat;
-  }
-
   /** Ends sockets that took a seat and never said that they are there. */
   #dropSilent(): void {
     for (const [client, admittedAtMs] of this.#unacknowledged) {
@@ -498,11 +560,6 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
         this.kickClient(client.sessionId, CloseCode.WITH_ERROR, 'JOIN_TIMEOUT');
       }
     }
-  }
-
-  #vacate(seat: Seat): void {
-    seat.isLeaving = true;
-    this.#events.push({ kind: 'leave', seat: seat.index });
   }
 
   /** Connects a socket to its seat: at a join and again after every resume. */
@@ -528,8 +585,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     let people = 0;
     let bots = 0;
     let lastBot: Seat | undefined;
-    for (const seat of this.#seats) {
-      if (seat === undefined || seat.isLeaving) continue;
+    for (const seat of this.#seats.taken()) {
+      if (seat.isLeaving) continue;
       if (!seat.isBot) people++;
       else {
         bots++;
@@ -540,8 +597,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       people === 0 ? 0 : Math.max(0, Math.min(this.services.settings.botsFillTo, this.maxClients) - people);
     // One a tick is soon enough, and keeps the entry small.
     if (bots < wanted)
-      this.#take({ isBot: true, name: BOT_NAMES[bots % BOT_NAMES.length]!, playerId: '', sessionId: '' });
-    else if (bots > wanted && lastBot !== undefined) this.#vacate(lastBot);
+      this.#seats.take({ isBot: true, name: BOT_NAMES[bots % BOT_NAMES.length]!, playerId: '', sessionId: '' });
+    else if (bots > wanted && lastBot !== undefined) this.#seats.vacate(lastBot);
   }
 
   // One tick ---------------------------------------------------------------------------------------------------
@@ -552,31 +609,34 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.plugins.input.collect(tick, intents);
     if (this.think !== undefined) {
       let hasBots = false;
-      for (const seat of this.#seats) {
-        if (seat === undefined || !seat.isBot || seat.isLeaving) continue;
+      for (const seat of this.#seats.taken()) {
+        if (!seat.isBot || seat.isLeaving) continue;
         hasBots = true;
         intents.push({ seat: seat.index, intent: this.think(this.world, seat.index) });
       }
       if (hasBots) intents.sort((a, b) => a.seat - b.seat);
     }
-    this.#entry = { tick, events: this.#events, intents };
-    this.#events = [];
+    this.#entry = { tick, events: this.#seats.takeEvents(), intents };
   }
 
   #step(): void {
-    this.sim.step(this.world, this.#entry);
-    this.plugins.journal.record(this.#entry, this.world);
-    for (const event of this.#entry.events) {
-      if (event.kind === 'leave' && this.#seats[event.seat]?.isLeaving) this.#seats[event.seat] = undefined;
-    }
+    const { sim, world } = this;
+    this.#roster.note(this.#entry, () => sim.standings(world));
+    sim.step(world, this.#entry);
+    this.plugins.journal.record(this.#entry, world);
+    this.#seats.free(this.#entry.events);
   }
 
   #project(tick: number): void {
     this.project(this.world, tick);
-    if (tick % this.services.settings.tickRateHz === 0) this.#dropSilent();
-    const isStale = tick % (METADATA_SECONDS * this.services.settings.tickRateHz) === 0;
+    const { tickRateHz } = this.services.settings;
+    if (tick % tickRateHz === 0) this.#dropSilent();
+    if (this.#ending !== 'running') return;
+    const isStale = tick % (METADATA_SECONDS * tickRateHz) === 0;
     if (isStale || this.#isShut !== this.#isListedShut) this.#publish();
-    if (this.sim.isOver(this.world)) void this.#end();
+    if (this.isDecided(this.world)) this.#conclude();
+    if (this.sim.isOver(this.world)) void this.#end('completed');
+    else if (tick >= this.waitMinutesMax * 60 * tickRateHz && !this.isUnderWay(this.world)) void this.#end('abandoned');
   }
 
   #patch(tick: number): void {
@@ -587,12 +647,11 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   /** Nobody may join any more. */
   get #isShut(): boolean {
-    return this.#isClosing || this.#ending !== 'running' || this.isClosed(this.world);
+    return this.#ending !== 'running' || this.isClosed(this.world);
   }
 
+  /** Not once the framework has taken the room off its list. */
   #publish(): void {
-    // The framework has taken a closing room off its list.
-    if (this.#isClosing) return;
     const stats = this.plugins.tick.snapshot();
     const metadata: RoomMetadata = {
       matchId: this.matchId,
@@ -600,7 +659,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       tick: this.sim.tickOf(this.world),
       tickP99Ms: Math.round((stats?.p99Ms ?? 0) * 100) / 100,
       overruns: stats?.overruns ?? 0,
-      bots: this.#seats.reduce((n, seat) => n + (seat?.isBot ? 1 : 0), 0),
+      bots: [...this.#seats.taken()].filter(({ isBot }) => isBot).length,
     };
     const locked = this.#isShut;
     this.#isListedShut = locked;
@@ -611,16 +670,14 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   // How a match ends -------------------------------------------------------------------------------------------
 
-  async #end(): Promise<void> {
-    if (this.#ending !== 'running') return;
-    this.#ending = 'over';
+  async #end(reason: 'completed' | 'abandoned'): Promise<void> {
+    this.#ending = reason;
     this.plugins.tick.stop();
     try {
       this.#publish();
-      const standings = this.sim.standings(this.world);
+      const { standings } = this.#conclude();
       // A disk that hangs must not hold the players: the journal goes on by itself.
-      const finished = this.plugins.journal.finish(this.world, { reason: 'completed', standings });
-      await Promise.race([finished, after(ARCHIVE_SECONDS, undefined)]);
+      await Promise.race([this.#finish(reason), after(ARCHIVE_SECONDS, undefined)]);
       // Told only when it can be opened; empty for a match that was not recorded.
       const isArchived = await Promise.race([this.plugins.journal.archived, after(ARCHIVE_SECONDS, false)]);
       const replayId = isArchived ? this.matchId : '';
@@ -632,13 +689,32 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     await this.disconnect(CLOSE.MATCH_ENDED);
   }
 
+  /** How the match came out, as it stands when this is first asked. */
+  #conclude(): Verdict {
+    if (this.#verdict === undefined) {
+      const standings = this.sim.standings(this.world);
+      this.#verdict = { standings, participants: this.#roster.participants(this.sim.tickOf(this.world), standings) };
+    }
+    return this.#verdict;
+  }
+
+  /** Hands the match over to be written down, once; resolves when its end is durable or cannot become so. */
+  async #finish(reason: EndReason): Promise<void> {
+    // Who left since the last tick left.
+    const { pendingEvents: events } = this.#seats;
+    if (this.#verdict === undefined) {
+      this.#roster.note({ tick: this.sim.tickOf(this.world), events }, () => this.sim.standings(this.world));
+    }
+    await this.plugins.journal.finish(this.world, { reason, ...this.#conclude() });
+  }
+
   /** As the replay has it: other players learn nobody's id. */
   #published(row: Standing): Standing {
     return { ...row, playerId: this.services.replays.pseudonym(row.playerId) };
   }
 
   #fail(error: unknown, phase: string): void {
-    if (this.#ending === 'running') this.#giveUp(error, phase);
+    if (this.#ending === 'running' || this.#ending === 'shutdown') this.#giveUp(error, phase);
   }
 
   /** A bug ends this room only; its journal stays for inspection. */

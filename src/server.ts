@@ -14,7 +14,6 @@ import { FileReplays } from './adapters/file-replays.ts';
 import type { Config } from './config.ts';
 import { HttpServer } from './http-server.ts';
 import { GameError } from './kernel/errors.ts';
-import { archiveLeftovers } from './match/archive.ts';
 import { InputTotals } from './match/input-plugin.ts';
 import { InterestTotals } from './match/interest-plugin.ts';
 import type { MatchJournal } from './match/journal.ts';
@@ -22,6 +21,7 @@ import { JournalTotals } from './match/journal-totals.ts';
 import { PingTotals } from './match/ping-plugin.ts';
 import type { ReplayStore } from './match/replay-store.ts';
 import { RoomTotals } from './match/room-totals.ts';
+import { MatchSettler, type ResultSink } from './match/settler.ts';
 import { TickTotals } from './match/tick-metrics.ts';
 import { TickScheduler } from './match/tick-scheduler.ts';
 import { matchMetrics } from './match-metrics.ts';
@@ -49,6 +49,8 @@ export interface ServerOptions {
   /** Files in the data folder by default. A journal that is given stays its owner's to close. */
   readonly journal?: MatchJournal;
   readonly replays?: ReplayStore;
+  /** Where results go; without it matches only become replays. */
+  readonly results?: ResultSink;
   readonly clientDir?: string;
 }
 
@@ -104,6 +106,15 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
         })
       : undefined;
   const journal = options.journal ?? ownJournal!;
+  const settler = new MatchSettler({
+    journal,
+    replays,
+    ...(options.results === undefined ? {} : { results: options.results }),
+    totals: totals.journal,
+    onFault: (error, matchId, step) =>
+      log.error({ err: error, matchId, step }, 'an ended match waits to be settled; its journal is kept'),
+    onLost: (matchId) => log.error({ matchId }, 'a result is lost: neither journal nor log could be written'),
+  });
 
   const services: RoomServices = {
     log,
@@ -112,6 +123,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     }),
     journal,
     replays,
+    settler,
     totals,
     settings: {
       tickRateHz: config.match.tickRateHz,
@@ -157,13 +169,15 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   const close = async (): Promise<void> => {
     await http.close();
     await tidying;
+    const waiting = await settler.close();
+    if (waiting > 0) log.warn({ waiting }, 'ended matches wait in the journal; the next start settles them');
     await ownJournal?.close();
   };
   return {
     async listen() {
       try {
         await http.listen();
-        if (ownJournal !== undefined) tidying = tidyJournal(ownJournal, replays, log);
+        if (ownJournal !== undefined) tidying = tidyJournal(ownJournal, settler, log);
       } catch (error) {
         closing ??= close();
         await closing;
@@ -185,13 +199,11 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   };
 }
 
-/** What a former process left behind: ended matches become replays; those cut short are kept, and said. */
-async function tidyJournal(journal: MatchJournal, replays: ReplayStore, log: Logger): Promise<void> {
+/** What a former process left behind: ended matches are settled; those cut short are kept, and said. */
+async function tidyJournal(journal: MatchJournal, settler: MatchSettler, log: Logger): Promise<void> {
+  const settled = await settler.adopt();
+  if (settled > 0) log.info({ settled }, 'ended matches of a former process are settled');
   try {
-    const archived = await archiveLeftovers(journal, replays, (error, matchId) =>
-      log.error({ err: error, matchId }, 'an ended match could not be made a replay; its journal is kept'),
-    );
-    if (archived > 0) log.info({ archived }, 'ended matches of a former process are now replays');
     const states = await journal.list();
     for (const kind of ['unfinished', 'corrupt'] as const) {
       const matches = states.filter(({ state }) => state === kind).length;

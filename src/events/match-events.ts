@@ -13,6 +13,8 @@ const standing = z.strictObject({
   rank: z.int().min(1).max(4096),
   /** Ticks the player was seated, to weigh who left early or came late. */
   ticks: z.int().min(0),
+  /** When the player gave the match up; absent for who stayed until it was decided. Ranked after all who stayed. */
+  leftTick: z.int().min(0).optional(),
   /** The game's own integer columns, such as frags and deaths. */
   score: z.record(z.string().max(32), z.int()),
 });
@@ -32,7 +34,10 @@ export const MatchEnded = defineEvent(
     /** Length of the match. */
     ticks: z.int().min(0),
     tickRateHz: z.int().min(1).max(240),
-    /** Best first; everybody who was seated when it ended, and who had left before. */
+    /**
+     * Best first; everybody who was seated when it was decided, and who had left before, a player once. Of a match with
+     * very many leavers those who were seated for the shortest time are left out.
+     */
     standings: z.array(standing).max(4096),
   }),
 );

@@ -39,6 +39,35 @@ export interface MatchResult {
   readonly reason: EndReason;
   /** Best first, as the simulation ranks them. */
   readonly standings: readonly Standing[];
+  /** Who counts, see {@link Participant}; in journals, never in a replay. Absent in journals of 0.1. */
+  readonly participants?: readonly Participant[];
+}
+
+/** What a match was for one player, over all seats the player held in it; or for one bot seated at its end. */
+export interface Participant {
+  /** The last one held. */
+  readonly seat: number;
+  /** Empty for a bot. */
+  readonly playerId: string;
+  readonly isBot: boolean;
+  readonly team?: number;
+  /** 1 is best; equal ones are a draw. Who left comes after all who stayed. */
+  readonly rank: number;
+  /** Ticks seated, all seats together. */
+  readonly ticks: number;
+  /** When the player gave the match up for good; absent for who stayed until it was decided. */
+  readonly leftTick?: number;
+  /** That of the last seat, as it stood at the end or when the player left. */
+  readonly score: Readonly<Record<string, number>>;
+}
+
+/** A match that ended, as it is reported to whom it matters outside of it. */
+export interface MatchReport {
+  readonly header: MatchHeader;
+  readonly ticks: number;
+  readonly reason: EndReason;
+  /** Best first. */
+  readonly participants: readonly Participant[];
 }
 
 /** @throws RangeError naming the first member that is missing or out of range */
@@ -63,23 +92,58 @@ export function parseMatchResult(value: unknown): MatchResult {
   const from = object(value, 'result');
   const reason = text(from, 'reason');
   if (!END_REASONS.includes(reason)) throw new RangeError(`reason is not one of ${END_REASONS.join(', ')}`);
-  return { reason: reason as EndReason, standings: list(from, 'standings', STANDINGS_MAX).map(parseStanding) };
+  return {
+    reason: reason as EndReason,
+    standings: list(from, 'standings', STANDINGS_MAX).map(parseStanding),
+    ...(from['participants'] === undefined
+      ? {}
+      : { participants: list(from, 'participants', STANDINGS_MAX).map(parseParticipant) }),
+  };
 }
 
 function parseStanding(value: unknown): Standing {
   const from = object(value, 'standing');
-  const score = Object.entries(object(from['score'], 'score'));
-  if (score.length > SCORE_KEYS_MAX) throw new RangeError(`score has more than ${SCORE_KEYS_MAX} columns`);
-  for (const [, points] of score) {
-    if (!Number.isSafeInteger(points)) throw new RangeError('score has a column that is not an integer');
-  }
   return {
     seat: integer(from, 'seat', 0, 255),
     name: text(from, 'name'),
     playerId: text(from, 'playerId'),
     isBot: boolean(from, 'isBot'),
-    score: Object.fromEntries(score) as Record<string, number>,
+    ...optionalInteger(from, 'rank', 1, STANDINGS_MAX),
+    ...optionalInteger(from, 'team', 0, 255),
+    score: parseScore(from['score']),
   };
+}
+
+function parseParticipant(value: unknown): Participant {
+  const from = object(value, 'participant');
+  return {
+    seat: integer(from, 'seat', 0, 255),
+    playerId: text(from, 'playerId'),
+    isBot: boolean(from, 'isBot'),
+    ...optionalInteger(from, 'team', 0, 255),
+    rank: integer(from, 'rank', 1, STANDINGS_MAX),
+    ticks: integer(from, 'ticks', 0, Number.MAX_SAFE_INTEGER),
+    ...optionalInteger(from, 'leftTick', 0, Number.MAX_SAFE_INTEGER),
+    score: parseScore(from['score']),
+  };
+}
+
+function parseScore(value: unknown): Record<string, number> {
+  const score = Object.entries(object(value, 'score'));
+  if (score.length > SCORE_KEYS_MAX) throw new RangeError(`score has more than ${SCORE_KEYS_MAX} columns`);
+  for (const [, points] of score) {
+    if (!Number.isSafeInteger(points)) throw new RangeError('score has a column that is not an integer');
+  }
+  return Object.fromEntries(score) as Record<string, number>;
+}
+
+function optionalInteger<K extends string>(
+  from: Readonly<Record<string, unknown>>,
+  key: K,
+  min: number,
+  max: number,
+): { readonly [Key in K]?: number } {
+  return from[key] === undefined ? {} : ({ [key]: integer(from, key, min, max) } as { [Key in K]: number });
 }
 
 function parseSetup(value: unknown): MatchSetup {

@@ -45,6 +45,10 @@ export interface Standing {
   readonly name: string;
   readonly playerId: string;
   readonly isBot: boolean;
+  /** 1 is best; equal ones are a draw. Absent: the place in the list, so that nobody draws. */
+  readonly rank?: number;
+  /** 0-based, 0 to 255; absent in a game without teams. */
+  readonly team?: number;
   /** The game's own integer columns, such as frags and deaths. */
   readonly score: Readonly<Record<string, number>>;
 }

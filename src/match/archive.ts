@@ -6,8 +6,7 @@ import { readEntryHead, writeEntryHead } from '../kernel/entry-codec.ts';
 import { GameError } from '../kernel/errors.ts';
 import { type Hash64, hashText } from '../kernel/hash.ts';
 import { HASH_EVERY_TICKS, REPLAY_LIMITS, type Replay, type ReplayPlayer } from '../kernel/replay-file.ts';
-import type { MatchJournal, RecordedMatch } from './journal.ts';
-import type { ReplayStore } from './replay-store.ts';
+import type { RecordedMatch } from './journal.ts';
 
 /** Replaces a player id by its pseudonym: always the same one, from which the id cannot be told. */
 export type Pseudonym = (playerId: string) => string;
@@ -89,44 +88,4 @@ export async function replayOf(recorded: RecordedMatch, pseudonym: Pseudonym): P
     entries,
     hashes,
   };
-}
-
-/**
- * Makes an ended match a replay and only then forgets its journal. A match without an end is left alone: it was cut
- * short by a fault and is evidence.
- * @returns whether there is a replay now
- * @throws GameError JOURNAL_CORRUPT, JOURNAL_UNAVAILABLE
- * @throws whatever the replay store throws; the journal is then kept
- */
-export async function archiveMatch(
-  journal: Pick<MatchJournal, 'load' | 'remove'>,
-  replays: Pick<ReplayStore, 'put' | 'pseudonym'>,
-  matchId: string,
-): Promise<boolean> {
-  const recorded = await journal.load(matchId);
-  if (recorded?.end === undefined) return false;
-  await replays.put(await replayOf(recorded, replays.pseudonym));
-  await journal.remove(matchId);
-  return true;
-}
-
-/**
- * Archives what a former process had ended but not archived. A fault with one match does not stop the others.
- * @returns matches archived
- */
-export async function archiveLeftovers(
-  journal: Pick<MatchJournal, 'list' | 'load' | 'remove'>,
-  replays: Pick<ReplayStore, 'put' | 'pseudonym'>,
-  onFault: (error: unknown, matchId: string) => void,
-): Promise<number> {
-  let archived = 0;
-  for (const { matchId, state } of await journal.list()) {
-    if (state !== 'ended') continue;
-    try {
-      if (await archiveMatch(journal, replays, matchId)) archived++;
-    } catch (error) {
-      onFault(error, matchId);
-    }
-  }
-  return archived;
 }

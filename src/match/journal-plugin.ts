@@ -1,7 +1,8 @@
 /**
  * Records the match of a room: header, every entry with the hash of the world after it, snapshots, end; and then
- * turns the journal into a replay file. Knows no game. Whatever happens to the store, the match goes on.
+ * hands it over to be settled. Knows no game. Whatever happens to the store, the match goes on.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Room, RoomPlugin } from '@colyseus/core';
 import { ByteWriter } from '../kernel/bytes.ts';
 import { writeEntry } from '../kernel/entry-codec.ts';
@@ -9,15 +10,15 @@ import { GameError } from '../kernel/errors.ts';
 import { crc32, type Hash64 } from '../kernel/hash.ts';
 import type { MatchHeader, MatchResult } from '../kernel/match-header.ts';
 import type { Entry, Simulation } from '../kernel/simulation.ts';
-import { archiveMatch } from './archive.ts';
 import type { JournalWriter, MatchJournal } from './journal.ts';
-import type { JournalTotals } from './journal-totals.ts';
-import type { ReplayStore } from './replay-store.ts';
+import type { MatchSettler } from './settler.ts';
 
 export type { JournalReading, JournalTotals } from './journal-totals.ts';
 
 /** A restored match re-simulates at most this long. */
 const SNAPSHOT_EVERY_SECONDS = 2;
+/** Longest that a room which is disposed waits for its match to be settled, ms; the settler goes on without it. */
+const SETTLE_MS = 5_000;
 
 /** `batch`: recorded, at most one group commit (50 ms) behind. `off`: not recorded, and the hash is not taken. */
 export type Durability = 'batch' | 'off';
@@ -28,22 +29,24 @@ export interface JournalOptions<World, Intent> {
   readonly world: World;
   readonly header: MatchHeader;
   readonly journal: MatchJournal;
-  /** Where the match goes when it has ended; without it the journal keeps it. */
-  readonly replays?: ReplayStore;
-  readonly totals: JournalTotals;
+  /** To whom the match goes when it has ended; without it the journal keeps it. */
+  readonly settler?: Pick<MatchSettler, 'settle'>;
   /** Fencing number; more than 1 only for a match that is taken over. Default 1. */
   readonly epoch?: number;
   /** Default `batch`. */
   readonly durability?: Durability;
-  /** At most once for recording (the match goes on unrecorded) and once for archiving (its journal is kept). */
+  /** At most once: the match goes on unrecorded. */
   readonly onFault: (error: unknown) => void;
+}
+
+interface Match {
+  readonly sim: Simulation<unknown, unknown>;
+  readonly header: MatchHeader;
+  readonly settler: Pick<MatchSettler, 'settle'> | undefined;
 }
 
 interface Recording {
   readonly sim: Simulation<unknown, unknown>;
-  readonly journal: MatchJournal;
-  readonly replays: ReplayStore | undefined;
-  readonly totals: JournalTotals;
   readonly writer: JournalWriter;
   readonly snapshotEveryTicks: number;
   readonly snapshotPhaseTicks: number;
@@ -54,9 +57,12 @@ export class JournalPlugin extends RoomPlugin<Room> {
   override readonly pluginName = 'journal' as const;
   readonly #entry = new ByteWriter();
   readonly #hash: Hash64 = { hi: 0, lo: 0 };
+  /** Until it ends. */
+  #match: Match | undefined;
   #recording: Recording | undefined;
   #failure: unknown;
   #archiving: Promise<boolean> = Promise.resolve(false);
+  #settling: Promise<boolean> = Promise.resolve(false);
 
   /** Why the match is not recorded, or not to its end. */
   get failure(): unknown {
@@ -68,9 +74,17 @@ export class JournalPlugin extends RoomPlugin<Room> {
     return this.#archiving;
   }
 
+  /** Settles once everything that follows from the match is durable (true) or has to be tried again (false). */
+  get settled(): Promise<boolean> {
+    return this.#settling;
+  }
+
   /** Begins the recording; resolves once the header is durable. Never rejects for the store's sake: see `onFault`. */
   async begin<World, Intent>(options: JournalOptions<World, Intent>): Promise<void> {
-    const { sim, world, header, journal, replays, totals, onFault } = options;
+    const { world, header, journal, onFault } = options;
+    // The plugin passes world and intents through; only the simulation looks inside.
+    const sim = options.sim as Simulation<unknown, unknown>;
+    this.#match = { sim, header, settler: options.settler };
     if (options.durability === 'off') return;
     const snapshotEveryTicks = SNAPSHOT_EVERY_SECONDS * header.tickRateHz;
     let writer: JournalWriter;
@@ -83,11 +97,7 @@ export class JournalPlugin extends RoomPlugin<Room> {
       return;
     }
     this.#recording = {
-      // The plugin passes world and intents through; only the simulation looks inside.
-      sim: sim as Simulation<unknown, unknown>,
-      journal,
-      replays,
-      totals,
+      sim,
       writer,
       snapshotEveryTicks,
       // Rooms of one process would otherwise all encode their worlds in the same tick.
@@ -123,32 +133,36 @@ export class JournalPlugin extends RoomPlugin<Room> {
   }
 
   /**
-   * Records the end; resolves once it is durable or cannot become so. The replay file follows in the background, see
-   * `archived`. A match that is disposed without this counts as cut short, and its journal is kept.
+   * Records the end; resolves once it is durable or cannot become so. The result and the replay file follow in the
+   * background, see `archived` and `settled`; the result also of a match that is not recorded. A match that is disposed
+   * without this counts as cut short, and its journal is kept.
    */
   async finish<World>(world: World, result: MatchResult): Promise<void> {
+    const match = this.#match;
+    if (match === undefined) return;
+    this.#match = undefined;
     const recording = this.#recording;
-    if (recording === undefined) return;
     this.#recording = undefined;
-    const { sim, writer } = recording;
-    writer.end(sim.tickOf(world), sim.hash(world, this.#hash), result);
-    const closing = writer.close();
+    const { sim, header, settler } = match;
+    const { reason, participants = [] } = result;
+    const ticks = sim.tickOf(world);
+    const hand = (isRecorded: boolean): ReturnType<MatchSettler['settle']> | undefined =>
+      this.#isFenced ? undefined : settler?.settle({ header, ticks, reason, participants }, { isRecorded });
+    let closing = Promise.resolve();
+    if (recording !== undefined) {
+      recording.writer.end(ticks, sim.hash(world, this.#hash), result);
+      closing = recording.writer.close();
+    }
     // From now on, not from when it is durable: a room that is disposed meanwhile waits for it.
-    this.#archiving = closing.then(() => !this.#isBroken(recording) && this.#archive(recording));
+    const handed = closing.then(() => hand(recording !== undefined && !this.#isBroken(recording)));
+    this.#archiving = handed.then((settling) => settling?.archived ?? false);
+    this.#settling = handed.then((settling) => settling?.settled ?? false);
     await closing;
   }
 
-  async #archive({ writer, journal, replays, totals, onFault }: Recording): Promise<boolean> {
-    if (replays === undefined) return false;
-    try {
-      const isArchived = await archiveMatch(journal, replays, writer.matchId);
-      if (isArchived) totals.archived++;
-      return isArchived;
-    } catch (error) {
-      totals.archiveFailures++;
-      onFault(error);
-      return false;
-    }
+  /** Another owner has taken the match over, and with it what becomes of it. */
+  get #isFenced(): boolean {
+    return this.#failure instanceof GameError && this.#failure.code === 'JOURNAL_FENCED';
   }
 
   #isBroken({ writer, onFault }: Recording): boolean {
@@ -162,8 +176,12 @@ export class JournalPlugin extends RoomPlugin<Room> {
 
   protected override async onDispose(): Promise<void> {
     const recording = this.#recording;
+    this.#match = undefined;
     this.#recording = undefined;
     await recording?.writer.close();
-    await this.#archiving;
+    const patience = new AbortController();
+    const { signal } = patience;
+    await Promise.race([this.#settling, delay(SETTLE_MS, undefined, { signal }).catch(() => undefined)]);
+    patience.abort();
   }
 }

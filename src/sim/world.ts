@@ -596,7 +596,10 @@ export function faultOf(world: ArenaWorld): string | undefined {
   return undefined;
 }
 
-/** Best first: more frags, then fewer deaths, then the lower seat. Those who left are not in it. */
+/**
+ * Best first: more frags, then fewer deaths; who is equal in both draws and stands in the order of seats. Those who
+ * left are not in it.
+ */
 export function standingsOf(world: ArenaWorld): Standing[] {
   const rows: Standing[] = [];
   for (let seat = 0; seat < world.capacity; seat++) {
@@ -609,9 +612,14 @@ export function standingsOf(world: ArenaWorld): Standing[] {
       score: { frags: world.frags(seat), deaths: world.deaths(seat), assists: world.assists(seat) },
     });
   }
-  return rows.sort(
-    (a, b) => b.score['frags']! - a.score['frags']! || a.score['deaths']! - b.score['deaths']! || a.seat - b.seat,
-  );
+  const byScore = ({ score: a }: Standing, { score: b }: Standing): number =>
+    b['frags']! - a['frags']! || a['deaths']! - b['deaths']!;
+  rows.sort((a, b) => byScore(a, b) || a.seat - b.seat);
+  let rank = 1;
+  return rows.map((row, at) => {
+    if (at > 0 && byScore(rows[at - 1]!, row) !== 0) rank = at + 1;
+    return { ...row, rank };
+  });
 }
 
 /** Path and value of every deciding word, in the order of the words. */

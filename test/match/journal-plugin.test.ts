@@ -3,11 +3,11 @@ import { MemoryJournal } from '../../src/adapters/memory-journal.ts';
 import type { GameError } from '../../src/kernel/errors.ts';
 import { verifyReplay } from '../../src/kernel/replay-check.ts';
 import type { Replay } from '../../src/kernel/replay-file.ts';
-import { archiveLeftovers } from '../../src/match/archive.ts';
 import { type Durability, JournalPlugin } from '../../src/match/journal-plugin.ts';
 import { JournalTotals } from '../../src/match/journal-totals.ts';
 import type { ReplayStore } from '../../src/match/replay-store.ts';
 import { restoreMatch } from '../../src/match/restore.ts';
+import { MatchSettler } from '../../src/match/settler.ts';
 import { type CounterWorld, counterSim } from '../fixtures/counter-sim.ts';
 import { CounterMatch, counterEntry, matchHeader } from '../fixtures/recorded-match.ts';
 
@@ -31,6 +31,7 @@ class RecordedRoom {
   readonly journal: MemoryJournal;
   readonly shelf = new ReplayShelf();
   readonly faults: unknown[] = [];
+  readonly settler: MatchSettler;
   readonly plugin = new JournalPlugin();
   readonly world: CounterWorld;
   readonly matchId: string;
@@ -39,6 +40,13 @@ class RecordedRoom {
     this.matchId = matchId;
     this.journal = journal ?? new MemoryJournal({ totals: this.totals });
     this.world = sim.create(matchHeader(matchId).setup);
+    this.settler = new MatchSettler({
+      journal: this.journal,
+      replays: this.shelf,
+      totals: this.totals,
+      onFault: (error) => this.faults.push(error),
+      onLost: (lost) => this.faults.push(`${lost} is lost`),
+    });
   }
 
   async begin(durability: Durability = 'batch'): Promise<this> {
@@ -47,8 +55,7 @@ class RecordedRoom {
       world: this.world,
       header: matchHeader(this.matchId),
       journal: this.journal,
-      replays: this.shelf as unknown as ReplayStore,
-      totals: this.totals,
+      settler: this.settler,
       durability,
       onFault: (error) => this.faults.push(error),
     });
@@ -212,19 +219,11 @@ describe('JournalPlugin', () => {
     assert.equal(room.totals.collect().archiveFailuresTotal, 1);
     assert.equal((await room.journal.list())[0]?.state, 'ended');
 
-    const faults: string[] = [];
-    const onFault = (_error: unknown, matchId: string) => faults.push(matchId);
-    assert.equal(await archiveLeftovers(room.journal, room.shelf, onFault), 0);
-    assert.deepEqual(faults, ['match']);
-    room.shelf.isFull = false;
-    const cutShort = await new RecordedRoom('cut-short', room.journal).begin();
-    await cutShort.play(3).dispose();
-    assert.equal(await archiveLeftovers(room.journal, room.shelf, onFault), 1);
-    assert.equal(room.shelf.kept[0]?.header.ticks, 30);
-    assert.deepEqual(
-      (await room.journal.list()).map(({ matchId }) => matchId),
-      ['cut-short'],
-    );
+    await room.settler.close();
+    const later = new RecordedRoom('later', room.journal);
+    assert.equal(await later.settler.adopt(), 1);
+    assert.equal(later.shelf.kept[0]?.header.ticks, 30);
+    assert.deepEqual(await room.journal.list(), []);
   });
 
   it('a fenced room records nothing more and does not archive what is another’s now', async () => {

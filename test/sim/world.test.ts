@@ -205,7 +205,7 @@ describe('sim/world', () => {
     assert.deepEqual(arena.decode(arena.encode(world)).names, world.names);
   });
 
-  it('standings list the seated, best first: frags, then fewer deaths, then the seat', () => {
+  it('standings list the seated, best first: frags, then fewer deaths; who is equal in both draws', () => {
     const world = liveWorld(4);
     const scores = [
       [3, 2],
@@ -218,8 +218,13 @@ describe('sim/world', () => {
       world.words[world.seatAt(seat) + SEAT.DEATHS] = deaths;
     });
     assert.deepEqual(
-      arena.standings(world).map((row) => row.seat),
-      [1, 2, 0, 3],
+      arena.standings(world).map(({ seat, rank }) => [seat, rank]),
+      [
+        [1, 1],
+        [2, 2],
+        [0, 3],
+        [3, 3],
+      ],
     );
     tick(world, [], [{ kind: 'leave', seat: 1 }]);
     assert.deepEqual(arena.standings(world)[0], {
@@ -227,6 +232,7 @@ describe('sim/world', () => {
       name: 'Player 2',
       playerId: 'p2',
       isBot: false,
+      rank: 1,
       score: { frags: 3, deaths: 1, assists: 0 },
     });
   });
