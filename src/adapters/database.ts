@@ -48,7 +48,7 @@ export interface TransactionOptions {
 }
 
 /** SQLSTATE classes and codes that say that the server is not there, not that the request was wrong. */
-const OUTAGE_STATES = /^(08...|53...|57P0.|57014|58...|25P0[34]|XX000)$/;
+const OUTAGE_STATES = /^(08...|53...|57P0.|57014|58...|25P0[34])$/;
 /** What the operating system says when there is nobody on the other side. */
 const OUTAGE_ERRNOS = new Set([
   'ECONNREFUSED',
@@ -65,7 +65,7 @@ const OUTAGE_ERRNOS = new Set([
 ]);
 /** What pg and its pool say when a connection broke or did not come about; they give it no code. */
 const OUTAGE_TEXT =
-  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|The server does not support)/;
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed)/;
 
 /** Whether an error of pg means that the server is not there. */
 export function isDatabaseOutage(error: unknown): boolean {
@@ -136,8 +136,8 @@ export class Database {
   }
 
   /**
-   * Opens and proves that the server answers and is new enough.
-   * @throws GameError DATABASE_UNAVAILABLE, DATABASE_TOO_OLD; pg's own error for a wrong password or name
+   * Opens and proves that the server lets us in and is new enough.
+   * @throws GameError DATABASE_UNAVAILABLE, also for a wrong password or name; DATABASE_TOO_OLD
    */
   static async open(options: DatabaseOptions): Promise<Database> {
     const database = new Database(options);
@@ -152,7 +152,8 @@ export class Database {
       return database;
     } catch (error) {
       await database.close();
-      throw error;
+      if (!(error instanceof pg.DatabaseError)) throw error;
+      throw new GameError('DATABASE_UNAVAILABLE', { store: 'postgres', outcome: 'none', reason: error.message }, error);
     }
   }
 
@@ -284,7 +285,7 @@ export class Database {
     }
     if (signal.aborted) {
       client.release();
-      return new Promise<T>(() => undefined);
+      throw new Error('out of time');
     }
     let isReleased = false;
     const release = (error?: Error): void => {

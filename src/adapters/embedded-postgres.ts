@@ -240,7 +240,7 @@ interface Server {
 function urlOf({ socketFolder, port }: Place, password: string): string {
   return socketFolder === undefined
     ? `postgres://${USER}:${password}@127.0.0.1:${port}/${NAME}`
-    : `postgres://${USER}:${password}@/${NAME}?host=${encodeURIComponent(socketFolder)}&port=${port}`;
+    : `postgres://${USER}:${password}@localhost/${NAME}?host=${encodeURIComponent(socketFolder)}&port=${port}`;
 }
 
 async function lock(folder: string, dataDir: string): Promise<() => Promise<void>> {
@@ -435,7 +435,7 @@ async function launch(options: EmbeddedPostgresOptions, binaries: PostgresBinari
     const reason = await lastWords(folder);
     if (!IN_THE_WAY.test(reason) || performance.now() > retryUntilMs)
       throw new GameError('DATABASE_FAILED', { reason });
-    await clearZombie(folder);
+    await clearStaleLock(folder);
     await delay(100);
   }
 }
@@ -552,14 +552,19 @@ async function stateOf(pid: number): Promise<string | undefined> {
   return text?.slice(text.lastIndexOf(')') + 2, text.lastIndexOf(')') + 3);
 }
 
+/** Whether a living process is the server of this folder. A zombie has no command line. */
+async function isOurServer(pid: number, folder: string): Promise<boolean> {
+  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const words = line.split('\0');
+  return words[0]?.endsWith('/postgres') === true && words.includes(`hypogeum.folder=${folder}`);
+}
+
 /** Stops the server of a process that was killed: it would hold the folder for ever, with settings of another start. */
 async function stopOrphan(folder: string, { bin }: PostgresBinaries): Promise<void> {
   const status = await readStatus(folder);
   if (status === undefined) return;
   const { pid } = status;
-  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  const words = line.split('\0');
-  if (!words[0]?.endsWith('/postgres') || !words.includes(`hypogeum.folder=${folder}`)) return;
+  if (!(await isOurServer(pid, folder))) return;
   const patience = [
     ['SIGINT', FAST_STOP_MS],
     ['SIGQUIT', IMMEDIATE_STOP_MS],
@@ -586,12 +591,13 @@ async function stopOrphan(folder: string, { bin }: PostgresBinaries): Promise<vo
 }
 
 /**
- * A killed server whose parent does not ask for its exit code (in a container without an init) stays as a zombie, for
- * ever, and PostgreSQL takes it for living. Its lock may go when it is a zombie and nobody has its memory any more.
+ * PostgreSQL takes any living process of the recorded number for the server that died: a zombie, which in a container
+ * without an init stays for ever, or another program that got the same number after a restart. The record may go when
+ * that process is no server of ours and nobody has the recorded memory, which every process of a server has.
  */
-async function clearZombie(folder: string): Promise<void> {
+async function clearStaleLock(folder: string): Promise<void> {
   const status = await readStatus(folder);
-  if (status === undefined || (await stateOf(status.pid)) !== 'Z') return;
+  if (status === undefined || (await isOurServer(status.pid, folder))) return;
   const segments = await readFile('/proc/sysvipc/shm', 'utf8').catch(() => undefined);
   if (segments === undefined) return;
   const [header = '', ...rows] = segments

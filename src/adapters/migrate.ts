@@ -38,6 +38,22 @@ export async function migrate(
   }
 }
 
+/**
+ * Proves that the schema is what this program needs, and changes nothing.
+ * @throws GameError SCHEMA_NEWER, SCHEMA_OLDER (`detail.pending`), DATABASE_UNAVAILABLE
+ */
+export async function checkSchema(database: Database): Promise<void> {
+  const client = await database.connect('schema check');
+  client.on('error', () => undefined);
+  try {
+    const names = await pending(client, MIGRATIONS);
+    if (names.length > 0) throw new GameError('SCHEMA_OLDER', { pending: names });
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Names that the database has not seen. */
 async function pending(client: pg.Client, migrations: Readonly<Record<string, Migration>>): Promise<string[]> {
   const known = Object.keys(migrations).sort();
   const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [TABLE]);

@@ -110,6 +110,7 @@ export const ERRORS = {
   },
   DATABASE_TOO_OLD: { status: 500, retry: false, text: 'The PostgreSQL server is older than 15.' },
   SCHEMA_NEWER: { status: 500, retry: false, text: 'The database was migrated by a newer program; run that one.' },
+  SCHEMA_OLDER: { status: 500, retry: false, text: 'The database lacks migrations; a start of the server runs them.' },
 } as const satisfies Record<string, { status: number; retry: boolean; text: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;
