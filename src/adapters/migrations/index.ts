@@ -1,4 +1,7 @@
 /** Every migration of the schema, in order; names are for ever. */
 import type { Migration } from 'kysely/migration';
+import { results } from './005-results.ts';
 
-export const MIGRATIONS: Readonly<Record<string, Migration>> = {};
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '005-results': results,
+};
