@@ -94,6 +94,12 @@ export const ERRORS = {
     retry: false,
     text: 'A view has folded more than the log holds: one of the two was restored alone.',
   },
+  VIEW_BEHIND: { status: 503, retry: true, text: 'A view does not show the newest events yet; try again.' },
+  VIEW_MISSING: {
+    status: 500,
+    retry: false,
+    text: 'A table of a view is missing; restore it from a backup, or see docs/events.md.',
+  },
   VIEW_UNKNOWN: { status: 404, retry: false, text: 'There is no view of that name.' },
   BUS_UNAVAILABLE: { status: 503, retry: true, text: 'The event bus does not answer; events wait in the log.' },
   BACKUP_KEY: { status: 422, retry: false, text: 'The backup cannot be opened with this key.' },

@@ -1,7 +1,9 @@
 /** Every migration of the schema, in order; names are for ever. */
 import type { Migration } from 'kysely/migration';
+import { views } from './002-views.ts';
 import { results } from './005-results.ts';
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '002-views': views,
   '005-results': results,
 };

@@ -1,0 +1,7 @@
+/** Every view of the program: what the server folds and `npm run views` lists. Areas add theirs. */
+import type { Projection } from '../events/projection.ts';
+import type { Tx } from './database.ts';
+
+export function allViews(): readonly Projection<Tx>[] {
+  return [];
+}
