@@ -86,6 +86,7 @@ export class MatchSettler {
   readonly #cases = new Map<string, Case>();
   readonly #stop = new AbortController();
   #loop: Promise<void> | undefined;
+  #closing: Promise<number> | undefined;
   #wake = new AbortController();
   #reported = 0;
   #failures = 0;
@@ -142,10 +143,15 @@ export class MatchSettler {
   }
 
   /**
-   * Lets what is under way end, for so long at most; the journal keeps the rest.
+   * Lets what is under way end, for so long at most; the journal keeps the rest. Idempotent.
    * @returns matches left to the next process
    */
-  async close(withinMs = 5_000): Promise<number> {
+  close(withinMs = 5_000): Promise<number> {
+    this.#closing ??= this.#close(withinMs);
+    return this.#closing;
+  }
+
+  async #close(withinMs: number): Promise<number> {
     this.#stop.abort();
     this.#wake.abort();
     const work = [this.#loop, ...[...this.#cases.values()].map(({ working }) => working)];
