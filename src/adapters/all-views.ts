@@ -1,9 +1,10 @@
 /** Every view of the program: what the server folds and `npm run views` lists. Areas add theirs. */
 import type { Projection } from '../events/projection.ts';
 import type { Tx } from './database.ts';
+import { boardsView } from './postgres-boards.ts';
 import { ratingsView } from './postgres-ratings-view.ts';
 import { resultsView } from './postgres-results-view.ts';
 
 export function allViews(): readonly Projection<Tx>[] {
-  return [resultsView(), ratingsView()];
+  return [resultsView(), ratingsView(), boardsView()];
 }

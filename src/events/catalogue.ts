@@ -1,5 +1,7 @@
 /** Every event of the program. Append-only, like what it lists. */
 import { EventCatalogue } from './event.ts';
+import { FRIEND_EVENTS } from './friend-events.ts';
+import { LEADERBOARD_EVENTS } from './leaderboard-events.ts';
 import { MatchEnded } from './match-events.ts';
 
-export const EVENTS = new EventCatalogue([MatchEnded]);
+export const EVENTS = new EventCatalogue([MatchEnded, ...LEADERBOARD_EVENTS, ...FRIEND_EVENTS]);

@@ -2,8 +2,10 @@
 import type { Migration } from 'kysely/migration';
 import { views } from './002-views.ts';
 import { results } from './005-results.ts';
+import { boards } from './006-boards.ts';
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '002-views': views,
   '005-results': results,
+  '006-boards': boards,
 };
