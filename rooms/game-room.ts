@@ -52,10 +52,6 @@ const JOIN_ACK_SECONDS = 10;
 const WAIT_MINUTES_MAX = 10;
 /** Longest that the end of a match waits for its replay, seconds. */
 const ARCHIVE_SECONDS = 5;
-/** A seat reserved before a sign-in ended is taken within this time, or not at all. */
-const REVOKED_SECONDS = 2 * SEAT_RESERVATION_SECONDS;
-/** Those remembered. Above: the oldest are forgotten. */
-const REVOKED_MAX = 1_000;
 /** Commands: a burst, and a sustained rate per second. */
 const COMMAND_BURST = 20;
 const COMMANDS_PER_SECOND = 5;
@@ -98,15 +94,15 @@ export interface RoomServices {
 
 /** Tells of sign-ins that ended before their time. */
 export interface Revocations {
-  /** Calls back once for each, from now on. Returns what ends it. */
+  /** @throws GameError AUTH_REVOKED, ACCOUNT_BANNED if the sign-in has ended */
+  check(sessionId: string): void;
+  /** Calls back once for each that ends, from now on. Returns what ends it. */
   onRevoked(listener: (revoked: Revoked) => void): () => void;
 }
 
 export interface Revoked {
-  /** Absent when only one sign-in of the player is meant. */
-  readonly playerId?: string;
-  /** Sign-in, as in the identity; absent when all of the player are meant. */
-  readonly sessionId?: string;
+  /** The sign-in, as in the identity. */
+  readonly sessionId: string;
   readonly code: 'ACCOUNT_BANNED' | 'AUTH_REVOKED';
 }
 
@@ -178,12 +174,6 @@ interface CommandBudget {
   refilledAtMs: number;
 }
 
-/** Whether it is the sign-in of that identity which has ended. */
-function concerns({ playerId, sessionId }: Revoked, identity: Identity & { readonly sessionId?: string }): boolean {
-  if (sessionId !== undefined) return sessionId === identity.sessionId;
-  return playerId === identity.playerId;
-}
-
 /** Resolves by the process's clock: a room's own stands still once its loop has stopped. */
 function after<T>(seconds: number, value: T): Promise<T> {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000, value).unref());
@@ -227,9 +217,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   /** When a socket was given its seat, by the room's clock, ms; until the client has acknowledged it. */
   readonly #unacknowledged = new Map<Player, number>();
   /** Seats that are held for who lost its connection, by session: what gives one up. */
-  readonly #held = new Map<string, { readonly identity: Identity | undefined; readonly giveUp: () => void }>();
-  /** Sign-ins that ended lately, by the room's clock, ms; a seat may have been reserved before that. */
-  #revoked: (Revoked & { readonly atMs: number })[] = [];
+  readonly #held = new Map<string, { readonly signIn: string | undefined; readonly giveUp: () => void }>();
   #stopRevocations: () => void = () => {};
   #entry: { tick: number; events: readonly SeatEvent[]; intents: SeatIntent<Intent>[] } = {
     tick: 0,
@@ -423,9 +411,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const { playerId } = client.auth;
     if (this.#ending === 'shutdown') throw new GameError('DRAINING');
     if (this.#isShut) throw new GameError('MATCH_ENDED');
-    const sinceMs = this.clock.elapsedTime - REVOKED_SECONDS * 1000;
-    const revoked = this.#revoked.find((one) => one.atMs > sinceMs && concerns(one, client.auth!));
-    if (revoked !== undefined) throw new GameError(revoked.code);
+    // It may have ended after the seat was reserved.
+    this.services.revocations?.check(client.auth.sessionId);
     if (this.#seats.ofPlayer(playerId) !== undefined) throw new GameError('SEAT_TAKEN');
     const name = wantedName === undefined ? guestName(playerId) : checkName(wantedName);
     const seat = this.#seats.take({ isBot: false, name, playerId, sessionId: client.sessionId });
@@ -459,7 +446,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
     const giveUp = (): void => void resumed.reject(false);
     const timer = this.clock.setTimeout(giveUp, RECONNECT_SECONDS * 1000);
-    this.#held.set(client.sessionId, { identity: client.auth, giveUp });
+    this.#held.set(client.sessionId, { signIn: client.auth?.sessionId, giveUp });
     const end = (): void => {
       timer.clear();
       this.#held.delete(client.sessionId);
@@ -484,22 +471,13 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
 
   /** A sign-in ended: its client is shown out and cannot come back; nobody else notices. */
-  #throwOut(revoked: Revoked): void {
-    const nowMs = this.clock.elapsedTime;
-    this.#revoked = this.#revoked.filter(({ atMs }) => nowMs - atMs < REVOKED_SECONDS * 1000).slice(-REVOKED_MAX);
-    this.#revoked.push({ ...revoked, atMs: nowMs });
-    const closeCode = revoked.code === 'ACCOUNT_BANNED' ? CLOSE.BANNED : CLOSE.SIGNED_OUT;
+  #throwOut({ sessionId, code }: Revoked): void {
     for (const client of this.clients) {
-      if (client.auth === undefined || !concerns(revoked, client.auth)) continue;
-      this.services.log.info(
-        { matchId: this.matchId, playerId: client.auth.playerId, code: revoked.code },
-        'thrown out',
-      );
-      this.kickClient(client.sessionId, closeCode, revoked.code);
+      if (client.auth?.sessionId !== sessionId) continue;
+      this.services.log.info({ matchId: this.matchId, playerId: client.auth.playerId, code }, 'thrown out');
+      this.kickClient(client.sessionId, code === 'ACCOUNT_BANNED' ? CLOSE.BANNED : CLOSE.SIGNED_OUT, code);
     }
-    for (const { identity, giveUp } of this.#held.values()) {
-      if (identity !== undefined && concerns(revoked, identity)) giveUp();
-    }
+    for (const held of this.#held.values()) if (held.signIn === sessionId) held.giveUp();
   }
 
   /** The process drains: nobody else can go on with this match yet, so it ends here, recorded as cut short. */

@@ -8,7 +8,7 @@ import type { Database, Tx } from './database.ts';
 import { firstResults } from './postgres-results-view.ts';
 
 export function ratingsView(): Projection<Tx> {
-  return { name: 'ratings', version: 1, types: [MatchEnded.type], fold, reset };
+  return { name: 'ratings', version: 1, types: [MatchEnded.type], fold, reset, tables: ['ratings', 'rating_history'] };
 }
 
 interface RatedMatch {

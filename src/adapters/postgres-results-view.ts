@@ -8,7 +8,14 @@ import type { EndedMatch, PlayedMatch, ResultReader } from '../results/result-re
 import type { Database, Tx } from './database.ts';
 
 export function resultsView(): Projection<Tx> {
-  return { name: 'results', version: 1, types: [MatchEnded.type], fold, reset };
+  return {
+    name: 'results',
+    version: 1,
+    types: [MatchEnded.type],
+    fold,
+    reset,
+    tables: ['match_results', 'match_players'],
+  };
 }
 
 /** The result of a match is the first event of its stream; another one there could only be a bug, and changes nothing. */
