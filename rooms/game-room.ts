@@ -22,23 +22,20 @@ import type { EndReason, Participant } from '../src/kernel/match-header.ts';
 import type { MatchSetup, SeatEvent, SeatIntent, Simulation, Standing } from '../src/kernel/simulation.ts';
 import type { InputLayout } from '../src/match/client-frame.ts';
 import { expectInputs, inputLayoutOf } from '../src/match/colyseus-internals.ts';
+import { CommandBudgets } from '../src/match/command-budgets.ts';
 import { HotSerializer } from '../src/match/hot-serializer.ts';
-import { INPUT_QUEUE_MAX, InputPlugin, type InputTotals } from '../src/match/input-plugin.ts';
-import { type InterestOptions, InterestPlugin, type InterestTotals } from '../src/match/interest-plugin.ts';
-import type { MatchJournal } from '../src/match/journal.ts';
+import { INPUT_QUEUE_MAX, InputPlugin } from '../src/match/input-plugin.ts';
+import { type InterestOptions, InterestPlugin } from '../src/match/interest-plugin.ts';
 import { JournalPlugin } from '../src/match/journal-plugin.ts';
-import type { JournalTotals } from '../src/match/journal-totals.ts';
-import { PingPlugin, type PingTotals } from '../src/match/ping-plugin.ts';
-import type { ReplayStore } from '../src/match/replay-store.ts';
-import type { RoomTotals } from '../src/match/room-totals.ts';
+import { PingPlugin } from '../src/match/ping-plugin.ts';
 import { Roster } from '../src/match/roster.ts';
 import { type Seat, SeatTable } from '../src/match/seat-table.ts';
-import type { MatchSettler } from '../src/match/settler.ts';
-import type { TickTotals } from '../src/match/tick-metrics.ts';
 import { TickPlugin } from '../src/match/tick-plugin.ts';
-import type { TickScheduler } from '../src/match/tick-scheduler.ts';
 import { checkName, guestName } from '../src/sessions/names.ts';
 import type { Identity } from '../src/sessions/tokens.ts';
+import type { Revoked, RoomMetadata, RoomServices } from './room-services.ts';
+
+export type { Revocations, Revoked, RoomLog, RoomMetadata, RoomServices, RoomSettings } from './room-services.ts';
 
 /** Seconds in which a dropped player may come back to its seat. */
 const RECONNECT_SECONDS = 60;
@@ -52,80 +49,10 @@ const JOIN_ACK_SECONDS = 10;
 const WAIT_MINUTES_MAX = 10;
 /** Longest that the end of a match waits for its replay, seconds. */
 const ARCHIVE_SECONDS = 5;
-/** Commands: a burst, and a sustained rate per second. */
-const COMMAND_BURST = 20;
-const COMMANDS_PER_SECOND = 5;
 /** Seconds between two refreshes of what panels show. */
 const METADATA_SECONDS = 2;
 /** Furthest a shooter may look back, ms. */
 const REWIND_MAX_MS = 500;
-
-/** The narrow part of a logger that rooms use. */
-export interface RoomLog {
-  info(facts: object, text: string): void;
-  warn(facts: object, text: string): void;
-  error(facts: object, text: string): void;
-}
-
-/** What the composition root hands to every room; merged last into the options, so a client cannot override it. */
-export interface RoomServices {
-  readonly log: RoomLog;
-  readonly scheduler: TickScheduler;
-  readonly journal: MatchJournal;
-  readonly replays: ReplayStore;
-  /** What becomes of a match that has ended. */
-  readonly settler: MatchSettler;
-  /** Whose sign-in ends while they play; without it nobody's does. */
-  readonly revocations?: Revocations;
-  readonly totals: {
-    readonly tick: TickTotals;
-    readonly input: InputTotals;
-    readonly interest: InterestTotals;
-    readonly journal: JournalTotals;
-    readonly ping: PingTotals;
-    readonly room: RoomTotals;
-  };
-  readonly settings: RoomSettings;
-  /** A fresh match id, unique over all processes and starts. */
-  newMatchId(): string;
-  /** A fresh seed, 0 to 2^32 - 1. */
-  newSeed(): number;
-}
-
-/** Tells of sign-ins that ended before their time. */
-export interface Revocations {
-  /** @throws GameError AUTH_REVOKED, ACCOUNT_BANNED if the sign-in has ended */
-  check(sessionId: string): void;
-  /** Calls back once for each that ends, from now on. Returns what ends it. */
-  onRevoked(listener: (revoked: Revoked) => void): () => void;
-}
-
-export interface Revoked {
-  /** The sign-in, as in the identity. */
-  readonly sessionId: string;
-  readonly code: 'ACCOUNT_BANNED' | 'AUTH_REVOKED';
-}
-
-/** What an operator sets for rooms. */
-export interface RoomSettings {
-  readonly tickRateHz: number;
-  readonly patchEveryTicks: number;
-  /** Seats that bots fill while fewer people play; 0 for none. */
-  readonly botsFillTo: number;
-  readonly maxPlayers: number;
-  readonly matchMinutes: number;
-  readonly buildId: string;
-}
-
-/** What panels show of a room. */
-export interface RoomMetadata {
-  matchId: string;
-  phase: string;
-  tick: number;
-  tickP99Ms: number;
-  overruns: number;
-  bots: number;
-}
 
 export interface GameRoomTypes {
   // biome-ignore lint/suspicious/noExplicitAny: Room's own constraint on its state
@@ -163,16 +90,9 @@ const THROWN_OUT: ReadonlySet<number> = new Set([CloseCode.WITH_ERROR, ...Object
 /** Those that a bug of a game must not leave unnoticed. */
 const GUARDED_HOOKS = ['onJoin', 'onLeave', 'onDrop', 'onReconnect', 'onDispose'] as const;
 
-const BOT_NAMES = ['Flamma', 'Spiculus', 'Carpophorus', 'Verus', 'Priscus', 'Tetraites', 'Hermes', 'Columbus'];
-
 const count = z.int().min(0).max(100_000);
 /** What a client tells of its prediction, counted since its last report. */
 const predictionReport = z.strictObject({ corrections: count, desyncs: count, maxErrorUnits: count, ticks: count });
-
-interface CommandBudget {
-  tokens: number;
-  refilledAtMs: number;
-}
 
 /** Resolves by the process's clock: a room's own stands still once its loop has stopped. */
 function after<T>(seconds: number, value: T): Promise<T> {
@@ -213,7 +133,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   readonly #roster = new Roster();
   /** Sessions whose old socket is being closed because a new one takes its place. */
   readonly #replacing = new Set<string>();
-  readonly #budgets = new Map<string, CommandBudget>();
+  readonly #budgets = new CommandBudgets();
   /** When a socket was given its seat, by the room's clock, ms; until the client has acknowledged it. */
   readonly #unacknowledged = new Map<Player, number>();
   /** Seats that are held for who lost its connection, by session: what gives one up. */
@@ -463,7 +383,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
 
   override onLeave(client: Player): void {
-    this.#budgets.delete(client.sessionId);
+    this.#budgets.forget(client.sessionId);
     const seat = this.#seats.ofSession(client.sessionId);
     if (seat === undefined) return;
     this.plugins.input.unseat(seat.index);
@@ -558,31 +478,11 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.onSeated(client, seat.index);
   }
 
-  #fillWithBots(): void {
-    if (this.think === undefined) return;
-    let people = 0;
-    let bots = 0;
-    let lastBot: Seat | undefined;
-    for (const seat of this.#seats.taken()) {
-      if (seat.isLeaving) continue;
-      if (!seat.isBot) people++;
-      else {
-        bots++;
-        lastBot = seat;
-      }
-    }
-    const wanted =
-      people === 0 ? 0 : Math.max(0, Math.min(this.services.settings.botsFillTo, this.maxClients) - people);
-    // One a tick is soon enough, and keeps the entry small.
-    if (bots < wanted)
-      this.#seats.take({ isBot: true, name: BOT_NAMES[bots % BOT_NAMES.length]!, playerId: '', sessionId: '' });
-    else if (bots > wanted && lastBot !== undefined) this.#seats.vacate(lastBot);
-  }
-
   // One tick ---------------------------------------------------------------------------------------------------
 
   #collect(tick: number): void {
-    if (!this.isClosed(this.world)) this.#fillWithBots();
+    const fillTo = Math.min(this.services.settings.botsFillTo, this.maxClients);
+    if (this.think !== undefined && !this.isClosed(this.world)) this.#seats.stepBots(fillTo);
     const intents: SeatIntent<Intent>[] = [];
     this.plugins.input.collect(tick, intents);
     if (this.think !== undefined) {
@@ -710,7 +610,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   protected command<S extends z.ZodType>(shape: S, run: (client: Player, input: z.output<S>) => unknown) {
     return async (client: Player, payload: unknown, ctx?: MessageContext): Promise<unknown> => {
       try {
-        this.#spend(client);
+        this.#budgets.spend(client.sessionId, this.clock.elapsedTime);
         const parsed = shape.safeParse(payload);
         if (!parsed.success) {
           throw new GameError('INVALID_INPUT', { at: parsed.error.issues[0]?.path.join('.') ?? '' });
@@ -730,19 +630,5 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     if (ctx?.id !== undefined) return ctx.reject({ ...detail, code });
     client.send('notice', { ...detail, code });
     return undefined;
-  }
-
-  #spend(client: Player): void {
-    const nowMs = this.clock.elapsedTime;
-    let budget = this.#budgets.get(client.sessionId);
-    if (budget === undefined) {
-      budget = { tokens: COMMAND_BURST, refilledAtMs: nowMs };
-      this.#budgets.set(client.sessionId, budget);
-    }
-    const refill = ((nowMs - budget.refilledAtMs) / 1000) * COMMANDS_PER_SECOND;
-    budget.tokens = Math.min(COMMAND_BURST, budget.tokens + refill);
-    budget.refilledAtMs = nowMs;
-    if (budget.tokens < 1) throw new GameError('RATE_LIMITED');
-    budget.tokens--;
   }
 }

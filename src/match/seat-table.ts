@@ -1,6 +1,8 @@
 /** The seats of one match: who sits where, and the seat events that its next entry has to carry. */
 import type { SeatEvent } from '../kernel/simulation.ts';
 
+const BOT_NAMES = ['Flamma', 'Spiculus', 'Carpophorus', 'Verus', 'Priscus', 'Tetraites', 'Hermes', 'Columbus'];
+
 /** Who sits in a seat. A bot has no session. */
 export interface Seat {
   readonly index: number;
@@ -74,6 +76,28 @@ export class SeatTable {
     seat.isLeaving = true;
     this.#bySession.delete(seat.sessionId);
     this.#events.push({ kind: 'leave', seat: seat.index });
+  }
+
+  /**
+   * Seats or unseats a bot until people and bots are so many; none without people. One at a time: a call a tick is soon
+   * enough, and keeps the entry small.
+   */
+  stepBots(fillTo: number): void {
+    let people = 0;
+    let bots = 0;
+    let lastBot: Seat | undefined;
+    for (const seat of this.#seats) {
+      if (seat === undefined || seat.isLeaving) continue;
+      if (!seat.isBot) people++;
+      else {
+        bots++;
+        lastBot = seat;
+      }
+    }
+    const wanted = people === 0 ? 0 : Math.max(0, fillTo - people);
+    if (bots < wanted)
+      this.take({ isBot: true, name: BOT_NAMES[bots % BOT_NAMES.length]!, playerId: '', sessionId: '' });
+    else if (bots > wanted && lastBot !== undefined) this.vacate(lastBot);
   }
 
   /** What happened since the last time, in order; it belongs to the next entry. */

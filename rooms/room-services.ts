@@ -1,0 +1,78 @@
+/** What rooms are given by the composition root, and what they show of themselves. */
+import type { InputTotals } from '../src/match/input-plugin.ts';
+import type { InterestTotals } from '../src/match/interest-plugin.ts';
+import type { MatchJournal } from '../src/match/journal.ts';
+import type { JournalTotals } from '../src/match/journal-totals.ts';
+import type { PingTotals } from '../src/match/ping-plugin.ts';
+import type { ReplayStore } from '../src/match/replay-store.ts';
+import type { RoomTotals } from '../src/match/room-totals.ts';
+import type { MatchSettler } from '../src/match/settler.ts';
+import type { TickTotals } from '../src/match/tick-metrics.ts';
+import type { TickScheduler } from '../src/match/tick-scheduler.ts';
+
+/** The narrow part of a logger that rooms use. */
+export interface RoomLog {
+  info(facts: object, text: string): void;
+  warn(facts: object, text: string): void;
+  error(facts: object, text: string): void;
+}
+
+/** What the composition root hands to every room; merged last into the options, so a client cannot override it. */
+export interface RoomServices {
+  readonly log: RoomLog;
+  readonly scheduler: TickScheduler;
+  readonly journal: MatchJournal;
+  readonly replays: ReplayStore;
+  /** What becomes of a match that has ended. */
+  readonly settler: MatchSettler;
+  /** Whose sign-in ends while they play; without it nobody's does. */
+  readonly revocations?: Revocations;
+  readonly totals: {
+    readonly tick: TickTotals;
+    readonly input: InputTotals;
+    readonly interest: InterestTotals;
+    readonly journal: JournalTotals;
+    readonly ping: PingTotals;
+    readonly room: RoomTotals;
+  };
+  readonly settings: RoomSettings;
+  /** A fresh match id, unique over all processes and starts. */
+  newMatchId(): string;
+  /** A fresh seed, 0 to 2^32 - 1. */
+  newSeed(): number;
+}
+
+/** Tells of sign-ins that ended before their time. */
+export interface Revocations {
+  /** @throws GameError AUTH_REVOKED, ACCOUNT_BANNED if the sign-in has ended */
+  check(sessionId: string): void;
+  /** Calls back once for each that ends, from now on. Returns what ends it. */
+  onRevoked(listener: (revoked: Revoked) => void): () => void;
+}
+
+export interface Revoked {
+  /** The sign-in, as in the identity. */
+  readonly sessionId: string;
+  readonly code: 'ACCOUNT_BANNED' | 'AUTH_REVOKED';
+}
+
+/** What an operator sets for rooms. */
+export interface RoomSettings {
+  readonly tickRateHz: number;
+  readonly patchEveryTicks: number;
+  /** Seats that bots fill while fewer people play; 0 for none. */
+  readonly botsFillTo: number;
+  readonly maxPlayers: number;
+  readonly matchMinutes: number;
+  readonly buildId: string;
+}
+
+/** What panels show of a room. */
+export interface RoomMetadata {
+  matchId: string;
+  phase: string;
+  tick: number;
+  tickP99Ms: number;
+  overruns: number;
+  bots: number;
+}
