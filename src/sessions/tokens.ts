@@ -1,5 +1,5 @@
 /**
- * Who a player is, for now: a short-lived token that this server signed (EdDSA over Ed25519).
+ * Who a player is, for now: a short-lived token that a process of ours signed (EdDSA over Ed25519, see key-ring.ts).
  *
  * How a room gets its identity. Colyseus calls a room class's *static* `onAuth(token, clientOptions, context)` during
  * the matchmaking request, without the options of `defineRoom`, so a class alone cannot reach a service. The
@@ -13,21 +13,18 @@
  */
 import { randomBytes } from 'node:crypto';
 import {
-  type CryptoKey,
-  calculateJwkThumbprint,
   decodeProtectedHeader,
   errors,
   exportJWK,
   generateKeyPair,
-  importJWK,
+  type JSONWebKeySet,
   type JWK,
   jwtVerify,
   SignJWT,
 } from 'jose';
 import { GameError } from '../kernel/errors.ts';
+import { ALGORITHM, CURVE, KeyRing, type PublishedKeys } from './key-ring.ts';
 
-const ALGORITHM = 'EdDSA';
-const CURVE = 'Ed25519';
 const ISSUER = 'hypogeum';
 const AUDIENCE = 'hypogeum:play';
 /** Our own are about 350; above this nothing is parsed. */
@@ -35,12 +32,19 @@ const TOKEN_CHARS_MAX = 2048;
 /** Clocks of two processes of ours may differ by this much. */
 const CLOCK_TOLERANCE_SECONDS = 5;
 const PLAYER_ID = /^[a-z]-[A-Za-z0-9_-]{22}$/;
+const SESSION_ID = /^s-[A-Za-z0-9_-]{22}$/;
+const ROLES = ['player', 'moderator', 'admin'] as const;
 
 /** Who holds a token. */
 export interface Identity {
-  /** Stable over matches for as long as the token is renewed; `a-` and 128 random bits for an anonymous player. */
+  /** The account, for ever: `a-` and 128 random bits. */
   readonly playerId: string;
+  /** Nobody has given it an e-mail and a password yet. */
   readonly isAnonymous: boolean;
+  /** When the token was signed. */
+  readonly role: (typeof ROLES)[number];
+  /** The sign-in it belongs to, and ends with. */
+  readonly sessionId: string;
 }
 
 export interface IssuedToken {
@@ -57,72 +61,97 @@ export interface TokenOptions {
   readonly nowMs?: () => number;
 }
 
-/** Issues and verifies the tokens of one signing key. */
+export interface OpenTokenOptions extends TokenOptions {
+  /** Where processes tell each other of their keys. */
+  readonly published: PublishedKeys;
+  /** `HYPOGEUM_TOKEN_KEY`. */
+  readonly fixed?: JWK;
+  /** Told when a new key could not be published; the former one goes on signing. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+/** Issues tokens, and verifies those of every process. */
 export class Tokens {
-  readonly #privateKey: CryptoKey;
-  readonly #publicKey: CryptoKey;
-  /** RFC 7638 thumbprint of the key: tells a token of another key from a damaged one. */
-  readonly keyId: string;
+  readonly #ring: KeyRing;
   readonly #lifeSeconds: number;
   readonly #nowMs: () => number;
 
-  private constructor(privateKey: CryptoKey, publicKey: CryptoKey, keyId: string, options: TokenOptions) {
-    this.#privateKey = privateKey;
-    this.#publicKey = publicKey;
-    this.keyId = keyId;
+  private constructor(ring: KeyRing, options: TokenOptions) {
+    this.#ring = ring;
     this.#lifeSeconds = options.minutes * 60;
     this.#nowMs = options.nowMs ?? Date.now;
   }
 
-  /** @throws GameError CONFIG_INVALID if the key is not a private Ed25519 key in JWK form */
-  static async withKey(jwk: JWK, options: TokenOptions): Promise<Tokens> {
-    if (jwk.kty !== 'OKP' || jwk.crv !== CURVE || typeof jwk.d !== 'string' || typeof jwk.x !== 'string') {
-      throw new GameError('CONFIG_INVALID', { key: 'HYPOGEUM_TOKEN_KEY', wanted: `a private ${CURVE} key as a JWK` });
-    }
-    const { kty, crv, x, d } = jwk;
-    try {
-      const privateKey = (await importJWK({ kty, crv, x, d }, ALGORITHM)) as CryptoKey;
-      const publicKey = (await importJWK({ kty, crv, x }, ALGORITHM)) as CryptoKey;
-      return new Tokens(privateKey, publicKey, await calculateJwkThumbprint({ kty, crv, x }), options);
-    } catch (cause) {
-      throw new GameError('CONFIG_INVALID', { key: 'HYPOGEUM_TOKEN_KEY', wanted: 'a valid key' }, cause);
-    }
+  /** @throws GameError CONFIG_INVALID if `fixed` is not a private Ed25519 key in JWK form; what `published` throws */
+  static async open(options: OpenTokenOptions): Promise<Tokens> {
+    const { minutes, nowMs = Date.now, ...rest } = options;
+    return new Tokens(await KeyRing.open({ ...rest, tokenMs: minutes * 60_000, nowMs }), options);
   }
 
-  /** A new anonymous player and its token. */
+  /** Tokens of one key that nobody else hears of. @throws as {@link open} */
+  static async withKey(fixed: JWK, options: TokenOptions): Promise<Tokens> {
+    const { minutes, nowMs = Date.now } = options;
+    return new Tokens(await KeyRing.open({ fixed, tokenMs: minutes * 60_000, nowMs }), options);
+  }
+
+  /** RFC 7638 thumbprint of the key that signs now. */
+  get keyId(): string {
+    return this.#ring.signer().kid;
+  }
+
+  /** How long a token is good for, ms. */
+  get lifeMs(): number {
+    return this.#lifeSeconds * 1000;
+  }
+
+  /** Public keys of all tokens that may still be good, of this process and those it has heard of. */
+  async jwks(): Promise<JSONWebKeySet> {
+    await this.#ring.refresh();
+    return this.#ring.jwks();
+  }
+
+  /** Signs with a new key from now on; happens by itself every day. Never rejects. */
+  rotate(): Promise<void> {
+    return this.#ring.rotate();
+  }
+
+  /** A token of a player that no account stands behind, for tools and tests. */
   async issueAnonymous(): Promise<IssuedToken> {
-    return this.issue({ playerId: `a-${randomBytes(16).toString('base64url')}`, isAnonymous: true });
+    const playerId = `a-${randomBytes(16).toString('base64url')}`;
+    const sessionId = `s-${randomBytes(16).toString('base64url')}`;
+    return this.issue({ playerId, isAnonymous: true, role: 'player', sessionId });
   }
 
   /** A fresh token for a known player. */
   async issue(identity: Identity): Promise<IssuedToken> {
+    const { playerId, isAnonymous, role, sessionId } = identity;
+    const { kid, key } = this.#ring.signer();
     const issuedAtSeconds = Math.floor(this.#nowMs() / 1000);
     const expiresAtSeconds = issuedAtSeconds + this.#lifeSeconds;
-    const token = await new SignJWT({ anonymous: identity.isAnonymous })
-      .setProtectedHeader({ alg: ALGORITHM, kid: this.keyId, typ: 'JWT' })
-      .setSubject(identity.playerId)
+    const token = await new SignJWT({ anonymous: isAnonymous, role, sid: sessionId })
+      .setProtectedHeader({ alg: ALGORITHM, kid, typ: 'JWT' })
+      .setSubject(playerId)
       .setIssuer(ISSUER)
       .setAudience(AUDIENCE)
       .setIssuedAt(issuedAtSeconds)
       .setExpirationTime(expiresAtSeconds)
-      .sign(this.#privateKey);
+      .sign(key);
     return { token, identity, expiresAtSeconds };
   }
 
   /**
    * Who the bearer is. Total over any input.
    * @throws GameError AUTH_MISSING (nothing given), AUTH_MALFORMED (no token of ours: not a JWT, another algorithm
-   *   such as `none`, another issuer or audience, claims missing), AUTH_SIGNATURE (another key, or tampered with),
-   *   AUTH_EXPIRED
+   *   such as `none`, another issuer or audience, claims missing), AUTH_SIGNATURE (a key unknown or past its time, or
+   *   tampered with), AUTH_EXPIRED; OVERLOADED and what the store throws while only it could tell whose the key is
    */
   async verify(token: unknown): Promise<Identity> {
     if (token === undefined || token === null || token === '') throw new GameError('AUTH_MISSING');
     if (typeof token !== 'string' || token.length > TOKEN_CHARS_MAX) throw new GameError('AUTH_MALFORMED');
+    const key = await this.#ring.find(keyIdOf(token));
+    if (key === undefined) throw new GameError('AUTH_SIGNATURE');
     try {
-      const { kid, alg } = decodeProtectedHeader(token);
-      if (alg !== ALGORITHM) throw new GameError('AUTH_MALFORMED');
-      if (kid !== this.keyId) throw new GameError('AUTH_SIGNATURE');
-      const { payload } = await jwtVerify(token, this.#publicKey, {
+      const { payload } = await jwtVerify(token, key, {
         algorithms: [ALGORITHM],
         issuer: ISSUER,
         audience: AUDIENCE,
@@ -132,10 +161,27 @@ export class Tokens {
       });
       const playerId = payload.sub;
       if (playerId === undefined || !PLAYER_ID.test(playerId)) throw new GameError('AUTH_MALFORMED');
-      return Object.freeze({ playerId, isAnonymous: payload['anonymous'] === true });
+      const role = ROLES.find((known) => known === payload['role']);
+      const sessionId = payload['sid'];
+      if (role === undefined || typeof sessionId !== 'string' || !SESSION_ID.test(sessionId)) {
+        throw new GameError('AUTH_MALFORMED');
+      }
+      return Object.freeze({ playerId, isAnonymous: payload['anonymous'] === true, role, sessionId });
     } catch (error) {
       throw refusalOf(error);
     }
+  }
+}
+
+/** @throws GameError AUTH_MALFORMED, AUTH_SIGNATURE */
+function keyIdOf(token: string): string {
+  try {
+    const { kid, alg } = decodeProtectedHeader(token);
+    if (alg !== ALGORITHM) throw new GameError('AUTH_MALFORMED');
+    if (typeof kid !== 'string') throw new GameError('AUTH_SIGNATURE');
+    return kid;
+  } catch (error) {
+    throw refusalOf(error);
   }
 }
 
@@ -147,17 +193,34 @@ function refusalOf(error: unknown): GameError {
   return new GameError('AUTH_MALFORMED');
 }
 
-/** A fresh signing key, as the JWK that `HYPOGEUM_TOKEN_KEY` and the key file hold. */
+/** A fresh signing key, as the JWK that `HYPOGEUM_TOKEN_KEY` holds. */
 export async function generateTokenKey(): Promise<JWK> {
   const { privateKey } = await generateKeyPair(ALGORITHM, { crv: CURVE, extractable: true });
   const { kty, crv, x, d } = await exportJWK(privateKey);
   return { kty: kty!, crv: crv!, x: x!, d: d!, alg: ALGORITHM, use: 'sig' };
 }
 
+/** Verifies as `tokens` does, and asks whether the sign-in has ended since. @throws also what `check` throws */
+export function withRevocations(
+  tokens: Pick<Tokens, 'verify'>,
+  revocations: { check(sessionId: string): void },
+): Pick<Tokens, 'verify'> {
+  return {
+    async verify(token) {
+      const identity = await tokens.verify(token);
+      revocations.check(identity.sessionId);
+      return identity;
+    },
+  };
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: a mixin's constructor must accept any arguments
 type RoomClass = new (...args: any[]) => object;
 
-/** The class, admitting only bearers of a valid token; `client.auth` is then their {@link Identity}. */
+/**
+ * The class, admitting only bearers of a valid token; `client.auth` is then their {@link Identity}. What else bars
+ * somebody (a session that was ended, a ban) is asked by the `verify` that is given.
+ */
 export function admitting<Class extends RoomClass>(room: Class, tokens: Pick<Tokens, 'verify'>): Class {
   const admitted = class extends room {
     static onAuth(token: unknown): Promise<Identity> {

@@ -104,7 +104,12 @@ describe('an arena room', () => {
 
     it('nobody twice: another connection of the same player is refused SEAT_TAKEN', async () => {
       const [room] = await roomWith(1);
-      const identity = { playerId: 'a-0000000000000000000000', isAnonymous: true };
+      const identity = {
+        playerId: 'a-0000000000000000000000',
+        isAnonymous: true,
+        role: 'player',
+        sessionId: 's-0000000000000000000000',
+      } as const;
       const player = await server.join(room.roomId, {}, identity);
       assert.equal(await refusal(server.join(room.roomId, {}, identity)), 'SEAT_TAKEN');
       await player.patched();
@@ -187,7 +192,12 @@ describe('an arena room', () => {
 
     it('holds the seat against the same player with another connection', async () => {
       const [room] = await roomWith(1);
-      const identity = { playerId: 'a-1111111111111111111111', isAnonymous: true };
+      const identity = {
+        playerId: 'a-1111111111111111111111',
+        isAnonymous: true,
+        role: 'player',
+        sessionId: 's-0000000000000000000000',
+      } as const;
       const player = await server.join(room.roomId, {}, identity);
       player.room.reconnection.enabled = false;
       await player.avatar();

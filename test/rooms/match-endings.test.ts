@@ -120,7 +120,12 @@ describe('a match that ends, or goes on elsewhere,', () => {
 
   it('the journal says who was seated before the entry that seats it: enough to seat it in another process', async () => {
     const room = await game.createRoom<ProbeArena>('arena');
-    const identity = { playerId: 'a-0123456789012345678901', isAnonymous: true };
+    const identity = {
+      playerId: 'a-0123456789012345678901',
+      isAnonymous: true,
+      role: 'player',
+      sessionId: 's-0000000000000000000000',
+    } as const;
     const player = await game.join(room.roomId, { name: 'Aelia' }, identity);
     await player.avatar();
     await room.plugins.journal.flush();
@@ -133,7 +138,12 @@ describe('a match that ends, or goes on elsewhere,', () => {
 
   it('who played is told to the others by name and pseudonym, as in the replay', async () => {
     const { roomId } = await game.createRoom<ShortArena>('short');
-    const identity = { playerId: 'a-0123456789012345678901', isAnonymous: true };
+    const identity = {
+      playerId: 'a-0123456789012345678901',
+      isAnonymous: true,
+      role: 'player',
+      sessionId: 's-0000000000000000000000',
+    } as const;
     await game.join(roomId, { name: 'Aelia' }, identity);
     const witness = await game.join(roomId, { name: 'Drusa' });
     await until(() => witness.leftWith !== undefined, 'the end');

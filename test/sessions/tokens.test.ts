@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { importJWK, type JWK, SignJWT, UnsecuredJWT } from 'jose';
 import { type ErrorCode, GameError } from '../../src/kernel/errors.ts';
-import { admitting, generateTokenKey, Tokens } from '../../src/sessions/tokens.ts';
+import { admitting, generateTokenKey, type Identity, Tokens } from '../../src/sessions/tokens.ts';
 
 const seed = 20261121;
 
@@ -33,6 +33,8 @@ describe('tokens', () => {
       aud: 'hypogeum:play',
       iat: seconds,
       exp: seconds + 60,
+      role: 'player',
+      sid: 's-AAAAAAAAAAAAAAAAAAAAAA',
       ...claims,
     })
       .setProtectedHeader({ alg: 'EdDSA', kid: tokens.keyId, ...header })
@@ -43,7 +45,10 @@ describe('tokens', () => {
     const issued = await tokens.issueAnonymous();
     assert.match(issued.identity.playerId, /^a-[A-Za-z0-9_-]{22}$/);
     assert.equal(issued.expiresAtSeconds, nowMs / 1000 + 15 * 60);
-    assert.deepEqual(await tokens.verify(issued.token), { playerId: issued.identity.playerId, isAnonymous: true });
+    assert.deepEqual(await tokens.verify(issued.token), issued.identity);
+    assert.equal(issued.identity.isAnonymous, true);
+    assert.equal(issued.identity.role, 'player');
+    assert.match(issued.identity.sessionId, /^s-[A-Za-z0-9_-]{22}$/);
   });
 
   it('give every anonymous player another identity', async () => {
@@ -108,6 +113,10 @@ describe('tokens', () => {
     ['another issuer', { iss: 'elsewhere' }],
     ['another audience', { aud: 'elsewhere' }],
     ['no expiry', { exp: undefined }],
+    ['no session', { sid: undefined }],
+    ['a session that is none', { sid: '*' }],
+    ['no role', { role: undefined }],
+    ['a role that does not exist', { role: 'god' }],
     ['no subject', { sub: undefined }],
     ['a subject that is no player id', { sub: '../../etc/passwd' }],
   ] as const) {
@@ -168,7 +177,12 @@ describe('admitting', () => {
     class SomeRoom {
       readonly answer = 42;
     }
-    const identity = { playerId: 'a-AAAAAAAAAAAAAAAAAAAAAA', isAnonymous: true };
+    const identity: Identity = {
+      playerId: 'a-AAAAAAAAAAAAAAAAAAAAAA',
+      isAnonymous: true,
+      role: 'player',
+      sessionId: 's-AAAAAAAAAAAAAAAAAAAAAA',
+    };
     const verify = async (token: unknown) => {
       if (token !== 'good') throw new GameError('AUTH_SIGNATURE');
       return identity;
