@@ -18,6 +18,12 @@ interface KnownKey {
   readonly rows: readonly EventRow[];
 }
 
+export interface MemoryLogOptions {
+  readonly catalogue: EventCatalogue;
+  /** Wall clock, ms since 1970. */
+  readonly nowMs?: () => number;
+}
+
 export class MemoryLog implements EventLog {
   readonly #catalogue: EventCatalogue;
   readonly #nowMs: () => number;
@@ -27,7 +33,7 @@ export class MemoryLog implements EventLog {
   readonly #watchers = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(catalogue: EventCatalogue, nowMs: () => number = Date.now) {
+  constructor({ catalogue, nowMs = Date.now }: MemoryLogOptions) {
     this.#catalogue = catalogue;
     this.#nowMs = nowMs;
   }
