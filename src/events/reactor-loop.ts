@@ -169,9 +169,10 @@ export class ReactorLoop {
 
   /** Takes up what a person has sent back. */
   async #replay(signal: AbortSignal): Promise<void> {
-    const { parked, name, handle } = this.#options;
+    const { parked, name, handle, log } = this.#options;
     await replayParked({
       parked,
+      log,
       consumer: name,
       signal,
       handle: (event, attempt) => handle({ event, attempt }),
@@ -183,6 +184,7 @@ export class ReactorLoop {
 
 export interface ReplayOptions {
   readonly parked: ParkedEvents;
+  readonly log: EventLog;
   readonly consumer: string;
   readonly attemptsMax: number;
   readonly signal: AbortSignal;
@@ -192,11 +194,12 @@ export interface ReplayOptions {
 
 /** Hands a consumer what was sent back to it, each as often as any other event; what still fails is parked again. */
 export async function replayParked(options: ReplayOptions): Promise<void> {
-  const { parked, consumer, attemptsMax, signal, handle, onFailed } = options;
+  const { parked, log, consumer, attemptsMax, signal, handle, onFailed } = options;
   for (const { event } of await parked.replays(consumer)) {
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        await handle(event, attempt);
+        // As the log has it: it may have been repaired, or be read by a newer program than the one that parked it.
+        await handle((await eventAt(log, event.position)) ?? event, attempt);
         await parked.remove(consumer, event.position);
         break;
       } catch (error) {
@@ -209,4 +212,10 @@ export async function replayParked(options: ReplayOptions): Promise<void> {
       }
     }
   }
+}
+
+/** The event at a position. @throws what reading throws */
+export async function eventAt(log: EventLog, position: number): Promise<StoredEvent | undefined> {
+  for await (const page of log.readAll(position - 1, { pageMax: 1 })) return page[0];
+  return undefined;
 }
