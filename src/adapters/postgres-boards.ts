@@ -33,6 +33,7 @@ interface EntryRow extends Entry {
 export class BoardsView implements Projection<Tx> {
   readonly name = 'boards';
   readonly version = 1;
+  readonly tables = ['board_entries', 'board_seasons', 'board_erased', 'board_state'];
   readonly types = [MatchEnded.type, ScoreSubmitted.type, SeasonEnded.type, SeasonClosed.type, AccountErased.type];
   readonly #boards: Boards;
 

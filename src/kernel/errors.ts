@@ -79,6 +79,8 @@ export const ERRORS = {
   TRADE_CHANGED: { status: 409, retry: false, text: 'An offer was changed; look again before you confirm.' },
   BOARD_UNKNOWN: { status: 404, retry: false, text: 'There is no leaderboard of that name.' },
   SEASON_UNKNOWN: { status: 404, retry: false, text: 'The leaderboard has no such season.' },
+  FRIEND_SELF: { status: 400, retry: false, text: 'A player cannot be its own friend.' },
+  FRIENDS_FULL: { status: 409, retry: false, text: 'One of the two lists of friends or requests is full.' },
   EVENT_UNKNOWN: {
     status: 500,
     retry: false,
