@@ -190,6 +190,12 @@ const KEYS = {
     'NATS with JetStream, to which events are relayed for other programs, such as nats://host:4222.',
     'none: events stay in the log',
   ),
+  HYPOGEUM_BACKUP_KEY: key(
+    secret(16),
+    undefined,
+    'Encrypts what `npm run backup` writes, 16 characters or more; the server itself does not use it.',
+    'none: there are no backups without it',
+  ),
   HYPOGEUM_MATCH_MINUTES: key(integer(1, 60), '5', 'Length of the live phase of a match, minutes.'),
   HYPOGEUM_BOTS: key(integer(0, 128), '4', 'Bots fill a match up to this many players; 0 for none.'),
   HYPOGEUM_MAX_PLAYERS: key(integer(2, 128), '16', 'Seats of a match.'),

@@ -125,7 +125,7 @@ describe('configuration', () => {
     const environment = Object.fromEntries(
       envExample()
         .split('\n')
-        .filter((line) => /^#HYPOGEUM/.test(line))
+        .filter((line) => /^#[A-Z_]+=/.test(line))
         .map((line) => line.slice(1).split('=') as [string, string]),
     );
     assert.equal(Object.keys(environment).length, configKeys().length);

@@ -1,5 +1,6 @@
 /**
- * Runs the test suite: `npm test [-- options] [files or folders]`.
+ * Runs the test suite: `npm test [-- options] [files or folders]`; what takes minutes is in test/long and run by
+ * `npm run test:long`, with a line of progress now and then.
  *
  * Ends with the plain line `N passed, N failed`, mocha's own totals. Nothing is skipped silently: a pending test fails
  * the run. A file's position must not matter: `--shuffle` runs the files in a random order and prints the seed that
@@ -10,15 +11,20 @@ import { parseArgs } from 'node:util';
 import Mocha from 'mocha';
 import { nextBelow, seedSfc32 } from '../src/kernel/rng.ts';
 
-const USAGE = `Usage: npm test [-- options] [files or folders]
+const isLong = process.argv.includes('--long');
+const USAGE = `Usage: npm ${isLong ? 'run test:long' : 'test'} [-- options] [files or folders]
 
   --grep TEXT      only tests whose full name contains the text
   --shuffle [N]    files in a random order, given by the seed N
   --bail           stop at the first failure
-  --timeout MS     for tests that set none, default 20000
+  --timeout MS     for tests that set none, default 20000, of long ones 600000
   --reporter NAME  mocha reporter, default spec on a terminal, dot elsewhere
   --help           this text
 `;
+/** Tests that take minutes. */
+const LONG = 'test/long';
+/** A long test that says nothing itself is named this often, ms. */
+const PROGRESS_MS = 15_000;
 /** After the last test everything a test started must be gone by this time, ms. */
 const LINGER_MS = 10_000;
 
@@ -26,8 +32,9 @@ const OPTIONS = {
   grep: { type: 'string' },
   shuffle: { type: 'boolean' },
   bail: { type: 'boolean' },
-  timeout: { type: 'string', default: '20000' },
-  reporter: { type: 'string', default: process.stdout.isTTY ? 'spec' : 'dot' },
+  long: { type: 'boolean' },
+  timeout: { type: 'string' },
+  reporter: { type: 'string' },
   help: { type: 'boolean' },
 } as const;
 
@@ -51,8 +58,9 @@ for (const path of positionals) {
   process.exit(2);
 }
 const wanted = values.shuffle ? positionals.filter((word) => !/^\d+$/.test(word)) : positionals;
-const files = (wanted.length === 0 ? ['test'] : wanted)
+const files = (wanted.length === 0 ? [isLong ? LONG : 'test'] : wanted)
   .flatMap((path) => (statSync(path).isDirectory() ? globSync(`${path}/**/*.test.ts`) : [path]))
+  .filter((path) => isLong || wanted.length > 0 || !path.startsWith(`${LONG}/`))
   .sort();
 if (values.shuffle) {
   const seed = Number(positionals.find((word) => /^\d+$/.test(word)) ?? Date.now() % 1_000_000);
@@ -61,8 +69,8 @@ if (values.shuffle) {
 }
 
 const mocha = new Mocha({
-  timeout: Number(values.timeout),
-  reporter: values.reporter,
+  timeout: Number(values.timeout ?? (isLong ? 600_000 : 20_000)),
+  reporter: values.reporter ?? (isLong || process.stdout.isTTY ? 'spec' : 'dot'),
   bail: values.bail === true,
   forbidOnly: process.env['CI'] !== undefined,
   forbidPending: true,
@@ -84,6 +92,22 @@ const runner = mocha.run((failures) => {
   }, LINGER_MS).unref();
   process.once('exit', sayTotals);
 });
+if (isLong) sayProgress(runner);
+
+/** Which test is running, and since when: a long one is not taken for one that hangs. */
+function sayProgress(from: Mocha.Runner): void {
+  let running: { readonly title: string; readonly sinceMs: number } | undefined;
+  from.on('test', (test) => {
+    running = { title: test.fullTitle(), sinceMs: performance.now() };
+  });
+  from.on('test end', () => {
+    running = undefined;
+  });
+  setInterval(() => {
+    if (running === undefined) return;
+    console.log(`    … ${Math.round((performance.now() - running.sinceMs) / 1000)} s: ${running.title}`);
+  }, PROGRESS_MS).unref();
+}
 
 function shuffle(items: string[], seed: number): void {
   const state = new Int32Array(4);

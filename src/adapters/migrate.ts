@@ -2,7 +2,7 @@
  * Brings the schema of a database to what this program needs. Under a lock, so any number of processes may start at
  * once; in one transaction, so it is all there or as it was; and never past what this program knows.
  */
-import type { Kysely as KyselyOf, PostgresPoolClient } from 'kysely';
+import type { Kysely as KyselyOf, PostgresPoolClient, Transaction } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type pg from 'pg';
 import { GameError } from '../kernel/errors.ts';
@@ -66,7 +66,7 @@ async function pending(client: pg.Client, migrations: Readonly<Record<string, Mi
 }
 
 async function runAll(client: pg.Client, migrations: Readonly<Record<string, Migration>>): Promise<void> {
-  const [{ Kysely, PostgresDialect }, { Migrator }] = await Promise.all([import('kysely'), import('kysely/migration')]);
+  const { Kysely, PostgresDialect } = await import('kysely');
   const db: KyselyOf<unknown> = new Kysely({
     // All on the connection that holds the lock.
     dialect: new PostgresDialect({
@@ -77,8 +77,37 @@ async function runAll(client: pg.Client, migrations: Readonly<Record<string, Mig
       },
     }),
   });
-  const provider = { getMigrations: async () => ({ ...migrations }) };
-  const { error } = await new Migrator({ db, provider }).migrateToLatest();
-  await db.destroy();
-  if (error !== undefined) throw error;
+  try {
+    await db.transaction().execute((trx) => migrateInside(trx, migrations));
+  } finally {
+    await db.destroy();
+  }
+}
+
+/** Keeps others from changing the schema until the transaction under way ends. */
+export async function lockSchema(client: pg.Client): Promise<void> {
+  await client.query('select pg_advisory_xact_lock($1, $2)', [LOCK.space, LOCK.item]);
+}
+
+/** Runs what is missing as part of a transaction of the caller, who sees to it that nobody else does the same. */
+export async function migrateInside(
+  trx: Transaction<unknown>,
+  migrations: Readonly<Record<string, Migration>>,
+): Promise<void> {
+  const { Migrator } = await import('kysely/migration');
+  let fault: unknown;
+  const noting = ({ up }: Migration): Migration => ({
+    async up(db) {
+      try {
+        await up(db);
+      } catch (error) {
+        fault ??= error;
+        throw error;
+      }
+    },
+  });
+  const noted = Object.fromEntries(Object.entries(migrations).map(([name, migration]) => [name, noting(migration)]));
+  const { error } = await new Migrator({ db: trx, provider: { getMigrations: async () => noted } }).migrateToLatest();
+  // After a failed statement the migrator fails again at letting go of its own lock, and reports that instead.
+  if (error !== undefined) throw fault ?? error;
 }
