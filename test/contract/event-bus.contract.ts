@@ -1,7 +1,7 @@
 /** What an EventBus is. Every adapter runs this suite; it is the port's definition. */
 import assert from 'node:assert/strict';
 import type { Delivery, EventBus, ParkedEvents } from '../../src/events/event-bus.ts';
-import type { EventLog } from '../../src/events/event-log.ts';
+import type { EventLog, StoredEvent } from '../../src/events/event-log.ts';
 import { GameError } from '../../src/kernel/errors.ts';
 import { Counted, Elsewhere, Named, until } from '../fixtures/events-of-tests.ts';
 
@@ -80,7 +80,8 @@ export function eventBusContract(adapter: string, create: () => Promise<EventBus
       await count(21, 40);
       await until(() => got.has(40), seen);
       assert.deepEqual(got.handled, numbers(1, 40));
-      const stored = (await Array.fromAsync(harness.log.readAll(0))).flat();
+      const stored: StoredEvent[] = [];
+      for await (const page of harness.log.readAll(0)) stored.push(...page);
       assert.deepEqual(
         got.deliveries.map(({ event }) => event),
         stored,
