@@ -210,7 +210,11 @@ export class MatchSettler {
   async #report(one: Case): Promise<boolean> {
     if (one.isReported) return true;
     return this.#try(one, 'report', async () => {
-      one.report ??= await reportOf(await this.#load(one));
+      if (one.report === undefined) {
+        const recorded = await this.#load(one);
+        if (recorded === undefined) return;
+        one.report = await reportOf(recorded);
+      }
       await this.#options.results!.report(one.report);
       one.isReported = true;
       this.#reported++;
@@ -222,7 +226,9 @@ export class MatchSettler {
     if (one.isArchived) return true;
     const { replays, totals } = this.#options;
     const isDone = await this.#try(one, 'archive', async () => {
-      await replays.put(await replayOf(await this.#load(one), replays.pseudonym));
+      const recorded = await this.#load(one);
+      if (recorded === undefined) return;
+      await replays.put(await replayOf(recorded, replays.pseudonym));
       one.isArchived = true;
       totals.archived++;
     });
@@ -235,9 +241,11 @@ export class MatchSettler {
     return this.#try(one, 'remove', () => this.#options.journal.remove(one.matchId));
   }
 
-  async #load({ matchId }: Case): Promise<RecordedMatch> {
+  /** Undefined when somebody else has settled it all and forgotten the journal. */
+  async #load({ matchId }: Case): Promise<RecordedMatch | undefined> {
     const recorded = await this.#options.journal.load(matchId);
-    if (recorded?.end === undefined) throw new GameError('JOURNAL_CORRUPT', { matchId, reason: 'it has no end' });
+    if (recorded !== undefined && recorded.end === undefined)
+      throw new GameError('JOURNAL_CORRUPT', { matchId, reason: 'it has no end' });
     return recorded;
   }
 

@@ -148,6 +148,28 @@ describe('MatchSettler', () => {
     );
   });
 
+  it('lets a match be that another process has settled meanwhile', async () => {
+    await ended('m');
+    let release = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const list = journal.list.bind(journal);
+    journal.list = async () => {
+      const states = await list();
+      await gate;
+      return states;
+    };
+    const settler = settle();
+    const adopting = settler.adopt();
+    await journal.remove('m');
+    release();
+    await adopting;
+    assert.equal(settler.collect().resultsWaiting, 0);
+    assert.deepEqual(faults, []);
+    assert.equal(await settler.close(), 0);
+  });
+
   it('a fault with one match does not stop the others', async () => {
     for (const id of ['a', 'bad', 'c']) await ended(id);
     const picky: ResultSink = {
