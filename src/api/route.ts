@@ -3,7 +3,7 @@
  * (src/api/serve.ts), described (src/api/openapi.ts) and tested against its own description.
  */
 import type * as z from 'zod';
-import type { ErrorCode } from '../kernel/errors.ts';
+import type { ErrorCode, GameError } from '../kernel/errors.ts';
 
 export const ROLES = ['player', 'moderator', 'admin'] as const;
 /** Each may do what those before it may. */
@@ -23,6 +23,11 @@ export interface RouteRequest<Params, Query, Body, Who> {
   readonly query: Query;
   readonly body: Body;
   readonly caller: Who;
+  /**
+   * Why a token that was sent names no caller, on a route for `nobody`: the SDK sends its token with everything, also
+   * an expired one with a sign-in. A route for which the difference matters (an upgrade of a guest) throws it.
+   */
+  readonly tokenRefusal: GameError | undefined;
   /** Remote address as rate limits count it (of IPv6, its /64). */
   readonly network: string;
   /**

@@ -13,6 +13,11 @@ export const ERRORS = {
   RATE_LIMITED: { status: 429, retry: true, text: 'Too many requests; slow down and try again.' },
   FOREIGN_ORIGIN: { status: 403, retry: false, text: 'Requests from another site are not accepted here.' },
   NOT_FOUND: { status: 404, retry: false, text: 'There is nothing at that address.' },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    retry: false,
+    text: 'That address does not take this method; the `Allow` header names those it takes.',
+  },
   DRAINING: { status: 503, retry: true, text: 'This process takes no new players; try again.' },
   NOT_ALLOWED: { status: 403, retry: false, text: 'This needs a role that the account does not have.' },
   KEY_MISSING: { status: 400, retry: false, text: 'This command needs an `Idempotency-Key` header.' },
