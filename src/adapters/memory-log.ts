@@ -39,7 +39,17 @@ export class MemoryLog implements EventLog {
   }
 
   async append(append: Append): Promise<Appended> {
-    return this.#take(checkAppend(append, this.#catalogue));
+    const { chain, stream } = append;
+    if (chain?.isBroken)
+      throw new GameError('LOG_CONFLICT', { stream, length: this.#streams.get(stream)?.length ?? 0 });
+    let isBroken = true;
+    try {
+      const appended = this.#take(checkAppend(append, this.#catalogue));
+      isBroken = appended.isRepeat;
+      return appended;
+    } finally {
+      if (chain !== undefined && isBroken) chain.isBroken = true;
+    }
   }
 
   #take({ append, texts }: CheckedAppend): Appended {

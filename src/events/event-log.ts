@@ -27,6 +27,17 @@ export interface Append {
   readonly key?: string;
   /** What the command asked for, such as a hash of it; a repeat of the key with another one is refused. */
   readonly fingerprint?: string;
+  /** For one who appends before earlier appends have resolved, and builds on them. */
+  readonly chain?: AppendChain;
+}
+
+/**
+ * Appends that build on one another, by one log object. Once one of them is refused, fails or turns out to be a repeat,
+ * the log breaks the chain, and those that were handed in after it are refused with LOG_CONFLICT, even if the length that
+ * they expect came about meanwhile through somebody else.
+ */
+export class AppendChain {
+  isBroken = false;
 }
 
 /** An event as the log has it. Its payload is in the newest shape of its definition. */
