@@ -4,8 +4,10 @@ import { type InterestTotals, VISIBLE_BOUNDS } from './match/interest-plugin.ts'
 import type { JournalTotals } from './match/journal-totals.ts';
 import type { PingTotals } from './match/ping-plugin.ts';
 import type { RoomTotals } from './match/room-totals.ts';
+import type { SettlerReading } from './match/settler.ts';
 import { TICK_PHASES, type TickTotals, type TickTotalsSample } from './match/tick-metrics.ts';
 import type { MetricFamily, NumberSample } from './ops/metrics.ts';
+import type { MatchResultsReading } from './results/match-results.ts';
 
 export interface MatchTotals {
   readonly tick: TickTotals;
@@ -23,6 +25,43 @@ export function* matchMetrics(totals: MatchTotals): Iterable<MetricFamily> {
   yield* journalMetrics(totals.journal);
   yield* pingMetrics(totals.ping);
   yield* roomMetrics(totals.room);
+}
+
+/** What becomes of matches that have ended. */
+export function* settlerMetrics(reading: SettlerReading): Iterable<MetricFamily> {
+  yield {
+    name: 'hypogeum_results_waiting',
+    help: 'Ended matches whose result is not durable in the log yet.',
+    type: 'gauge',
+    samples: [{ value: reading.resultsWaiting }],
+  };
+  yield {
+    name: 'hypogeum_results_waiting_seconds',
+    help: 'Age of the oldest result that is not durable in the log yet.',
+    type: 'gauge',
+    samples: [{ value: reading.resultsWaitingSeconds }],
+  };
+  yield counter('hypogeum_results_reported_total', 'Results handed to the log.', reading.resultsReportedTotal);
+  yield counter(
+    'hypogeum_result_failures_total',
+    'Tries to hand a result to the log that failed.',
+    reading.resultFailuresTotal,
+  );
+  yield counter(
+    'hypogeum_results_lost_total',
+    'Results given up, as neither journal nor log could be written.',
+    reading.resultsLostTotal,
+  );
+}
+
+/** Results as the log took them. */
+export function* resultMetrics(reading: MatchResultsReading): Iterable<MetricFamily> {
+  yield counter('hypogeum_results_repeated_total', 'Reports of a result that was there already.', reading.repeatsTotal);
+  yield counter(
+    'hypogeum_result_conflicts_total',
+    'Reports of another result of a match than the first, which stands.',
+    reading.conflictsTotal,
+  );
 }
 
 function counter(name: string, help: string, value: number): MetricFamily {

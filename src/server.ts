@@ -24,7 +24,7 @@ import { RoomTotals } from './match/room-totals.ts';
 import { MatchSettler, type ResultSink } from './match/settler.ts';
 import { TickTotals } from './match/tick-metrics.ts';
 import { TickScheduler } from './match/tick-scheduler.ts';
-import { matchMetrics } from './match-metrics.ts';
+import { matchMetrics, settlerMetrics } from './match-metrics.ts';
 import { Health } from './ops/health.ts';
 import { createLogger, type Logger } from './ops/logger.ts';
 import { Metrics } from './ops/metrics.ts';
@@ -145,6 +145,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     load: () => ({ players: matchMaker.stats.local.ccu, rooms: matchMaker.stats.local.roomCount }),
   });
   metrics.addSource(() => matchMetrics(totals));
+  metrics.addSource(() => settlerMetrics(settler.collect()));
   const http = new HttpServer({
     config,
     log,

@@ -5,7 +5,7 @@ import { JournalTotals } from '../src/match/journal-totals.ts';
 import { PingTotals } from '../src/match/ping-plugin.ts';
 import { RoomTotals } from '../src/match/room-totals.ts';
 import { TickMetrics, TickTotals } from '../src/match/tick-metrics.ts';
-import { matchMetrics } from '../src/match-metrics.ts';
+import { matchMetrics, resultMetrics, settlerMetrics } from '../src/match-metrics.ts';
 import { renderFamily } from '../src/ops/metrics.ts';
 
 function totals() {
@@ -21,7 +21,17 @@ function totals() {
 
 describe('the metrics of matches', () => {
   it('are named by the house rule, once each, and render before anything happened', () => {
-    const families = [...matchMetrics(totals())];
+    const families = [
+      ...matchMetrics(totals()),
+      ...settlerMetrics({
+        resultsWaiting: 0,
+        resultsWaitingSeconds: 0,
+        resultsReportedTotal: 0,
+        resultFailuresTotal: 0,
+        resultsLostTotal: 0,
+      }),
+      ...resultMetrics({ recordedTotal: 0, repeatsTotal: 0, conflictsTotal: 0 }),
+    ];
     assert.equal(new Set(families.map(({ name }) => name)).size, families.length);
     for (const family of families) {
       assert.match(family.name, /^hypogeum(_[a-z]+)+$/);
