@@ -86,7 +86,9 @@ const write = fc.record({
   isSameEvent: fc.boolean(),
 });
 
-function changesOf(writes: readonly fc.TypeOf<typeof write>[]): BoardChange[] {
+type Write = typeof write extends fc.Arbitrary<infer Value> ? Value : never;
+
+function changesOf(writes: readonly Write[]): BoardChange[] {
   let position = 9_999_999;
   return writes.map(({ key, playerId, score, isSameEvent }) => {
     if (!isSameEvent) position++;
