@@ -281,7 +281,7 @@ export class Accounts {
    * Another display name; null gives the name up. Of two who want one name at once, one gets it.
    * @throws GameError NAME_INVALID, NAME_TAKEN, ACCOUNT_BANNED
    */
-  rename(playerId: string, raw: unknown): Promise<string> {
+  async rename(playerId: string, raw: unknown): Promise<string> {
     const name = raw === null ? null : this.#nameOf(raw);
     return this.#setName(playerId, name, 'self', (account) => mustBeWelcome(account, this.#nowMs()));
   }
