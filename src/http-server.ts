@@ -16,6 +16,9 @@ import {
 } from '@colyseus/core';
 import { monitor } from '@colyseus/monitor';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import type { Caller, Route } from './api/route.ts';
+import type { RouteTotals } from './api/route-totals.ts';
+import { serveRoutes } from './api/serve.ts';
 import type { Config } from './config.ts';
 import { GuardedTransport } from './guarded-transport.ts';
 import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
@@ -86,6 +89,13 @@ export interface HttpServerOptions {
   readonly tokens: Pick<Tokens, 'issueAnonymous' | 'verify'>;
   readonly replays: Pick<ReplayStore, 'list' | 'open'>;
   readonly rooms: Record<string, RegisteredHandler>;
+  /** What the areas answer under `/api`, `/auth` and `/.well-known`. */
+  readonly api?: {
+    readonly routes: readonly Route[];
+    /** Of an `Authorization` header. @throws GameError AUTH_MALFORMED and its kin */
+    identify(authorization: string): Promise<Caller>;
+    readonly totals: RouteTotals;
+  };
   /** Of the monitor's password, see `hashPassword`. */
   readonly monitorPasswordHash: string;
   /** Folder of the built client. */
@@ -264,8 +274,9 @@ export class HttpServer {
       ...vary,
       'Access-Control-Allow-Origin': origin,
       'Access-Control-Allow-Credentials': 'true',
-      'Access-Control-Allow-Headers': 'Content-Type, Accept, Authorization',
-      'Access-Control-Allow-Methods': 'GET, HEAD, POST',
+      'Access-Control-Allow-Headers': 'Content-Type, Accept, Authorization, Idempotency-Key',
+      'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, DELETE',
+      'Access-Control-Expose-Headers': 'Retry-After',
       'Access-Control-Max-Age': '600',
     };
   }
@@ -276,6 +287,7 @@ export class HttpServer {
     app.set('query parser', 'simple');
     this.#routeHealth(app);
     this.#routeMetrics(app);
+    this.#routeApi(app);
     this.#routeSignIn(app);
     this.#routeReplays(app);
     this.#routeMonitor(app);
@@ -332,6 +344,20 @@ export class HttpServer {
       const text = await metrics.text();
       response.set({ 'Content-Type': METRICS_CONTENT_TYPE, 'Cache-Control': 'no-store' }).send(text);
     });
+  }
+
+  #routeApi(app: Express): void {
+    const { api } = this.#options;
+    if (api === undefined) return;
+    app.use(
+      serveRoutes(api.routes, {
+        identify: api.identify,
+        totals: api.totals,
+        networkOf: (request) => networkOf(addressOf(request)),
+        questions: rateLimit(LIMITS.playerQuestionBurst, LIMITS.playerQuestionsPerSecond),
+        commands: rateLimit(LIMITS.playerCommandBurst, LIMITS.playerCommandsPerSecond),
+      }),
+    );
   }
 
   /** Routes and shapes that the SDK's `client.auth` expects. */

@@ -49,6 +49,14 @@ export const LIMITS = Object.freeze({
   /** Other requests that cost a disk read or a fold (`/api`, `/metrics`, `/monitor`) of one address. */
   queryBurst: 60,
   queriesPerSecond: 20,
+  /**
+   * What one player may ask of `/api` and `/auth`, whatever its addresses, loopback included: questions (GET), and
+   * commands, of which each costs a durable append. A trade window that is dragged about makes about 5 a second.
+   */
+  playerQuestionBurst: 100,
+  playerQuestionsPerSecond: 20,
+  playerCommandBurst: 60,
+  playerCommandsPerSecond: 10,
   /** Wrong passwords (monitor, metrics) of one address: burst, and refill per second. Above: 429, whatever comes. */
   wrongPasswordBurst: 10,
   wrongPasswordsPerSecond: 1 / 6,
