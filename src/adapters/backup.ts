@@ -7,14 +7,17 @@ import { createWriteStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import type { Migration } from 'kysely/migration';
 import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { z } from 'zod';
 import { GameError } from '../kernel/errors.ts';
 import { type BackupRecord, packBackup, RECORD_BYTES_MAX, unpackBackup } from './backup-file.ts';
 import type { Database } from './database.ts';
-import { lockSchema, migrateInside } from './migrate.ts';
+import { lockSchema, migrateInside, queryBuilderOn } from './migrate.ts';
 import { MIGRATIONS } from './migrations/index.ts';
+
+type Migrations = Readonly<Record<string, Migration>>;
 
 const FORMAT = 1;
 const NAME = z.string().min(1).max(63);
@@ -158,20 +161,13 @@ export async function restoreBackup(
   path: string,
   secret: string,
   onProgress?: BackupProgress,
+  migrations: Migrations = MIGRATIONS,
 ): Promise<BackupSummary> {
   // Before anything is touched: most of what can be wrong is wrong with the file.
   await verifyBackup(path, secret, onProgress && ((what, share) => onProgress(`checking ${what}`, share / 2)));
   const client = await database.connect('restore');
   client.on('error', () => undefined);
-  const { Kysely, PostgresDialect } = await import('kysely');
-  const dialect = new PostgresDialect({
-    pool: {
-      options: {},
-      connect: async () => Object.assign(client, { release: () => undefined }) as never,
-      end: async () => undefined,
-    },
-  });
-  const db = new Kysely<unknown>({ dialect });
+  const db = await queryBuilderOn(client);
   try {
     return await db.transaction().execute(async (trx) => {
       await client.query(CANONICAL);
@@ -179,7 +175,7 @@ export async function restoreBackup(
       await lockSchema(client);
       const present = await relationsOf(client);
       if (present.length > 0) throw new GameError('BACKUP_TARGET', { reason: 'the database has tables', present });
-      const into = new Filling(client, (migrations) => migrateInside(trx, migrations));
+      const into = new Filling(client, migrations, (wanted) => migrateInside(trx, wanted));
       const show = onProgress && ((what: string, share: number) => onProgress(`restoring ${what}`, 0.5 + share / 2));
       return await readBackup(path, secret, into, show);
     });
@@ -202,20 +198,22 @@ interface BackupSink {
 /** Into an empty database, inside a transaction. */
 class Filling implements BackupSink {
   readonly #client: pg.Client;
-  readonly #migrate: (migrations: typeof MIGRATIONS) => Promise<void>;
+  readonly #migrations: Migrations;
+  readonly #migrate: (wanted: Migrations) => Promise<void>;
   #copy: ReturnType<typeof copyFrom> | undefined;
   #columns: readonly string[] = [];
   #expected = new Set<string>();
 
-  constructor(client: pg.Client, migrate: (migrations: typeof MIGRATIONS) => Promise<void>) {
+  constructor(client: pg.Client, migrations: Migrations, migrate: (wanted: Migrations) => Promise<void>) {
     this.#client = client;
+    this.#migrations = migrations;
     this.#migrate = migrate;
   }
 
   async meta(names: readonly string[]): Promise<void> {
-    const unknown = names.filter((name) => !Object.hasOwn(MIGRATIONS, name));
+    const unknown = names.filter((name) => !Object.hasOwn(this.#migrations, name));
     if (unknown.length > 0) throw new GameError('SCHEMA_NEWER', { unknown });
-    await this.#migrate(Object.fromEntries(names.map((name) => [name, MIGRATIONS[name]!])));
+    await this.#migrate(Object.fromEntries(names.map((name) => [name, this.#migrations[name]!])));
     const tables = await tablesOf(this.#client);
     this.#expected = new Set(tables.map(({ name }) => name));
     if (tables.length === 0) return;

@@ -3,15 +3,6 @@
  * sides, a server that is gone is answered with a code, and a connection whose work ran out of time is thrown away, so
  * that nobody gets another's unfinished transaction.
  */
-import {
-  type CompiledQuery,
-  Kysely,
-  PostgresAdapter,
-  PostgresDialect,
-  PostgresIntrospector,
-  type PostgresPoolClient,
-  PostgresQueryCompiler,
-} from 'kysely';
 import pg from 'pg';
 import { GameError } from '../kernel/errors.ts';
 import { Guard, type GuardState } from './guard.ts';
@@ -105,7 +96,6 @@ export class Database {
   readonly #pool: pg.Pool;
   readonly #timeoutMs: number;
   readonly #connectTimeoutMs: number;
-  #kysely: Kysely<unknown> | undefined;
 
   /** Connects when first used; {@link open} also proves that the server answers and is new enough. */
   constructor(options: DatabaseOptions) {
@@ -230,31 +220,6 @@ export class Database {
     }
   }
 
-  /** Query builder; each of its statements and transactions goes through the guard. */
-  kysely<Tables>(): Kysely<Tables> {
-    this.#kysely ??= new Kysely<unknown>({
-      dialect: {
-        createAdapter: () => new PostgresAdapter(),
-        createIntrospector: (db) => new PostgresIntrospector(db),
-        createQueryCompiler: () => new PostgresQueryCompiler(),
-        createDriver: () =>
-          new PostgresDialect({
-            pool: {
-              options: {},
-              connect: () => this.#lease() as unknown as Promise<PostgresPoolClient>,
-              end: async () => undefined,
-            },
-          }).createDriver(),
-      },
-    });
-    return this.#kysely as Kysely<Tables>;
-  }
-
-  /** Runs what a query builder compiled. @throws as {@link query} */
-  run<Row extends pg.QueryResultRow>(compiled: CompiledQuery<Row>): Promise<pg.QueryResult<Row>> {
-    return this.query<Row>(compiled.sql, compiled.parameters);
-  }
-
   /** Ends every connection. Work under way is cut off. */
   async close(): Promise<void> {
     if (!this.#pool.ended && !this.#pool.ending) await this.#pool.end();
@@ -309,30 +274,5 @@ export class Database {
       signal.removeEventListener('abort', discard);
       client.off('error', ignore);
     }
-  }
-
-  /** A connection for the query builder, whose place in the guard is held until it is released. */
-  #lease(): Promise<pg.PoolClient> {
-    return new Promise((resolve, reject) => {
-      this.guard
-        .run((signal) =>
-          this.#withClient(
-            signal,
-            (client) =>
-              new Promise<void>((released) => {
-                resolve(
-                  new Proxy(client, {
-                    get(target, key) {
-                      if (key === 'release') return () => released();
-                      const value: unknown = Reflect.get(target, key, target);
-                      return typeof value === 'function' ? value.bind(target) : value;
-                    },
-                  }),
-                );
-              }),
-          ),
-        )
-        .catch(reject);
-    });
   }
 }

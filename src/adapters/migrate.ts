@@ -2,7 +2,7 @@
  * Brings the schema of a database to what this program needs. Under a lock, so any number of processes may start at
  * once; in one transaction, so it is all there or as it was; and never past what this program knows.
  */
-import type { Kysely as KyselyOf, PostgresPoolClient, Transaction } from 'kysely';
+import type { Kysely, PostgresPoolClient, Transaction } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type pg from 'pg';
 import { GameError } from '../kernel/errors.ts';
@@ -66,22 +66,20 @@ async function pending(client: pg.Client, migrations: Readonly<Record<string, Mi
 }
 
 async function runAll(client: pg.Client, migrations: Readonly<Record<string, Migration>>): Promise<void> {
-  const { Kysely, PostgresDialect } = await import('kysely');
-  const db: KyselyOf<unknown> = new Kysely({
-    // All on the connection that holds the lock.
-    dialect: new PostgresDialect({
-      pool: {
-        options: {},
-        connect: async () => Object.assign(client, { release: () => undefined }) as unknown as PostgresPoolClient,
-        end: async () => undefined,
-      },
-    }),
-  });
+  const db = await queryBuilderOn(client);
   try {
     await db.transaction().execute((trx) => migrateInside(trx, migrations));
   } finally {
     await db.destroy();
   }
+}
+
+/** A query builder whose statements all run on one connection, which is the caller's to end. */
+export async function queryBuilderOn(client: pg.Client): Promise<Kysely<unknown>> {
+  const kysely = await import('kysely');
+  const leased = Object.assign(client, { release: () => undefined }) as unknown as PostgresPoolClient;
+  const pool = { options: {}, connect: async () => leased, end: async () => undefined };
+  return new kysely.Kysely({ dialect: new kysely.PostgresDialect({ pool }) });
 }
 
 /** Keeps others from changing the schema until the transaction under way ends. */

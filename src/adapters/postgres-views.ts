@@ -2,12 +2,12 @@
  * Views in PostgreSQL: a fold's writes and its checkpoint in one transaction. That transaction does not wait for the
  * disk: if the machine dies, view and checkpoint go back together and the log, which did wait, is folded again.
  */
-import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import pg from 'pg';
 import type { Checkpoint, NamedCheckpoint, ViewStore } from '../events/projection.ts';
 import { GameError } from '../kernel/errors.ts';
 import type { Database, Tx } from './database.ts';
+import { queryBuilderOn } from './migrate.ts';
 import { MIGRATIONS } from './migrations/index.ts';
 import { PostgresLocks } from './postgres-locks.ts';
 
@@ -85,15 +85,7 @@ export class PostgresViews implements ViewStore<Tx> {
       const { rows } = await client.query<{ home: string }>('select quote_ident(current_schema()) as home');
       const stillMissing = await missingOf(client, missing);
       await client.query(`create schema ${REPAIR_SCHEMA}; set local search_path = ${REPAIR_SCHEMA}`);
-      const db = new Kysely<unknown>({
-        dialect: new PostgresDialect({
-          pool: {
-            options: {},
-            connect: async () => Object.assign(client, { release: () => undefined }) as unknown as PostgresPoolClient,
-            end: async () => undefined,
-          },
-        }),
-      });
+      const db = await queryBuilderOn(client);
       for (const name of Object.keys(this.#migrations).sort()) await this.#migrations[name]!.up(db);
       for (const table of stillMissing) {
         await client.query(`alter table ${REPAIR_SCHEMA}.${pg.escapeIdentifier(table)} set schema ${rows[0]!.home}`);

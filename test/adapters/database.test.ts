@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import { type Generated, sql } from 'kysely';
 import { Database } from '../../src/adapters/database.ts';
 import { GameError } from '../../src/kernel/errors.ts';
 import { type FreshDatabase, freshDatabase, type PrivatePostgres, privatePostgres } from '../fixtures/database.ts';
@@ -120,30 +119,6 @@ describe('database', () => {
     gate.abort();
     await Promise.all(accepted);
     await database.query('select 1');
-  });
-
-  it('runs statements and transactions of the query builder behind the same guard', async () => {
-    const db = database.kysely<{ coin: { id: Generated<number>; side: string } }>();
-    await db.insertInto('coin').values({ side: 'head' }).execute();
-    const undone = db.transaction().execute(async (trx) => {
-      await trx.insertInto('coin').values({ side: 'tail' }).execute();
-      await sql`select * from nowhere`.execute(trx);
-    });
-    await assert.rejects(undone, { code: '42P01' });
-    assert.deepEqual(await db.selectFrom('coin').select('side').execute(), [{ side: 'head' }]);
-    assert.deepEqual(await database.run(db.selectFrom('coin').select('side').compile()).then(({ rows }) => rows), [
-      { side: 'head' },
-    ]);
-    assert.equal(database.guard.running, 0);
-    const gate = new AbortController();
-    const busy = Array.from({ length: 5 }, () =>
-      database.transaction(async () => {
-        if (!gate.signal.aborted) await once(gate.signal, 'abort');
-      }),
-    );
-    await assert.rejects(db.selectFrom('coin').select('side').execute(), { code: 'OVERLOADED' });
-    gate.abort();
-    await Promise.all(busy);
   });
 
   it('keeps SQL in values for what it is: text', async () => {
