@@ -199,8 +199,14 @@ export class RedisBoards implements BoardIndex {
   /** An index that is behind what this process has seen of it is not asked: it would take back what was shown. */
   #seen = 0;
 
-  /** Connects when first used. */
-  constructor(options: RedisBoardsOptions) {
+  /** Resolves once it is connected, or Redis was found away: it goes on trying, and questions are refused meanwhile. */
+  static async open(options: RedisBoardsOptions): Promise<RedisBoards> {
+    const boards = new RedisBoards(options);
+    await boards.#redis.connect().catch(() => undefined);
+    return boards;
+  }
+
+  private constructor(options: RedisBoardsOptions) {
     this.#base = `${options.prefix ?? 'hypogeum:'}{boards}:`;
     this.#orderOf = options.orderOf;
     const timeoutMs = options.timeoutMs ?? 1_000;
@@ -209,7 +215,7 @@ export class RedisBoards implements BoardIndex {
       connectTimeout: timeoutMs,
       // A command that found no connection is refused, not kept: the table answers instead.
       maxRetriesPerRequest: 0,
-      enableOfflineQueue: true,
+      enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), 1_000),
       scripts: {

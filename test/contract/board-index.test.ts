@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { MemoryBoards } from '../../src/adapters/memory-boards.ts';
 import { PostgresBoards } from '../../src/adapters/postgres-boards.ts';
 import { RedisBoards } from '../../src/adapters/redis-boards.ts';
-import type { BoardIndex } from '../../src/leaderboards/board-index.ts';
 import { freshDatabase } from '../fixtures/database.ts';
 import { RedisServer } from '../fixtures/redis-server.ts';
 import {
@@ -44,7 +43,7 @@ describe('leaderboards in Redis', () => {
   after(() => redis.stop());
 
   const inRedis = async (): Promise<IndexHarness> => {
-    const index: BoardIndex & { close(): Promise<void> } = new RedisBoards({
+    const index = await RedisBoards.open({
       url: redis.url,
       prefix: `${randomUUID()}[*]:`,
       orderOf,

@@ -15,9 +15,9 @@ describe('leaderboards while Redis fails', () => {
   let boards: RedisBoards[];
   let right: readonly RankedEntry[];
 
-  const open = (): { index: RedisBoards; feeder: BoardFeeder } => {
+  const open = async (): Promise<{ index: RedisBoards; feeder: BoardFeeder }> => {
     const orderOf = (boardId: string) => TEST_BOARDS.get(boardId)?.order;
-    const index = new RedisBoards({ url: redis.url, orderOf, timeoutMs: 500, halfOpenAfterMs: 20 });
+    const index = await RedisBoards.open({ url: redis.url, orderOf, timeoutMs: 500, halfOpenAfterMs: 20 });
     boards.push(index);
     return { index, feeder: stage.feeder(index, 5) };
   };
@@ -56,7 +56,7 @@ describe('leaderboards while Redis fails', () => {
   after(() => redis.stop());
 
   it('are answered right by the table after a flush, and by Redis again once it was filled anew', async () => {
-    const { feeder } = open();
+    const { feeder } = await open();
     await feeder.sync();
     assert.equal(await ask(feeder), true);
     await redis.command((client) => client.flushall());
@@ -67,7 +67,7 @@ describe('leaderboards while Redis fails', () => {
   });
 
   it('are right in every moment while two processes fill it and it is flushed again and again', async () => {
-    const [one, two] = [open().feeder, open().feeder];
+    const [one, two] = [(await open()).feeder, (await open()).feeder];
     let answers = 0;
     let isDone = false;
     const asking = (async () => {
@@ -89,7 +89,7 @@ describe('leaderboards while Redis fails', () => {
   });
 
   it('lose nothing when a part of the data is evicted: it is found out, and filled anew', async () => {
-    const { feeder } = open();
+    const { feeder } = await open();
     for (const part of ['e', 'p', 'l', 'c']) {
       await feeder.sync();
       assert.equal(await ask(feeder), true, part);
@@ -104,7 +104,7 @@ describe('leaderboards while Redis fails', () => {
   });
 
   it('are answered by the table while Redis is dead, and by Redis soon after it is back, empty', async () => {
-    const { feeder, index } = open();
+    const { feeder, index } = await open();
     await feeder.sync();
     await redis.kill();
     for (let n = 0; n < 8; n++) assert.equal(await ask(feeder), false);
@@ -120,7 +120,7 @@ describe('leaderboards while Redis fails', () => {
   });
 
   it('are not taken back by an older copy of Redis: the table answers until it has caught up', async () => {
-    const { feeder } = open();
+    const { feeder } = await open();
     await feeder.sync();
     const keys = await redis.command((client) => client.keys('*'));
     const copies = await redis.command((client) => Promise.all(keys.map((key) => client.dumpBuffer(key))));
