@@ -19,7 +19,9 @@ export const ECONOMY_LIMITS = Object.freeze({
   grantMax: 1_000_000_000,
   /** Open at once, of one player. Above: RATE_LIMITED. */
   holdsPerPlayerMax: 64,
-  tradesPerPlayerMax: 8,
+  tradesPerPlayerMax: 40,
+  /** Of those, opened by the player. */
+  tradesOpenedMax: 8,
   /** Unique items and different assets of one offer, hold or grant. */
   itemsPerPostingMax: 32,
   assetsPerPostingMax: 16,

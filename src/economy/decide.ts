@@ -187,10 +187,14 @@ export function openTradeWith(tradeId: string, playerId: string, otherId: string
   if (playerId === otherId) throw new GameError('SELF_TRANSFER');
   return (state, nowMs) => {
     if (state.trade(tradeId) !== undefined) throw new GameError('TRADE_CLOSED', { tradeId });
+    const { tradesOpenedMax, tradesPerPlayerMax } = ECONOMY_LIMITS;
+    let opened = 0;
+    for (const id of state.tradesOf(playerId)) if (state.trade(id)!.playerIds[0] === playerId) opened++;
+    if (opened >= tradesOpenedMax) throw new GameError('RATE_LIMITED', { tradesMax: tradesOpenedMax });
     for (const each of [playerId, otherId]) {
       checkNotErased(state, each);
-      if (state.tradesOf(each).size >= ECONOMY_LIMITS.tradesPerPlayerMax) {
-        throw new GameError('RATE_LIMITED', { tradesMax: ECONOMY_LIMITS.tradesPerPlayerMax });
+      if (state.tradesOf(each).size >= tradesPerPlayerMax) {
+        throw new GameError('RATE_LIMITED', { tradesMax: tradesPerPlayerMax });
       }
     }
     const expiresAtMs = nowMs + ECONOMY_LIMITS.tradeMs;
