@@ -29,7 +29,7 @@ import { GameError } from '../kernel/errors.ts';
 import { isMissing, type NatsLink, STREAM, SUBJECT } from './nats-link.ts';
 import { type EventMessage, RELAY } from './nats-relay.ts';
 
-/** A message that nobody acknowledges is delivered again after this, ms; who works on it says so every third of it. */
+/** A message that nobody acknowledges is delivered again after this, ms; who works on it says so more often. */
 const ACK_WAIT_MS = 15_000;
 /** Messages that may be under way to all processes of a name. */
 const ACK_PENDING_MAX = 1_000;
@@ -44,6 +44,8 @@ const RETRY_MAX_MS = 5_000;
 /** Positions that were handled here and are not handled again when their acknowledgement was lost. */
 const REMEMBERED_MAX = 10_000;
 const CATCH_UP_PAGE = 256;
+/** Deliveries of a message that is none of ours before it is thrown away. */
+const FOREIGN_TRIES = 5;
 
 export interface NatsConsumerOptions extends ConsumeOptions {
   /** Of checkpoint, lock and parked events. */
@@ -78,6 +80,8 @@ export class NatsConsumer {
   readonly #handled = new Set<number>();
   readonly #totals = { handledTotal: 0, failedTriesTotal: 0, parkedTotal: 0, catchUpsTotal: 0, foreignTotal: 0 };
   #running: Promise<unknown> | undefined;
+  /** The log is at least that long: a message beyond it is none of ours. */
+  #head = 0;
   #error: Error | undefined;
 
   constructor(options: NatsConsumerOptions) {
@@ -106,9 +110,9 @@ export class NatsConsumer {
       try {
         await store.whileHolding(key, signal, async (lost) => {
           const both = AbortSignal.any([signal, lost]);
-          await this.#join(both);
+          const settledSeq = await this.#join(both);
           failures = 0;
-          await this.#watch(both);
+          if (settledSeq !== undefined) await this.#watch(settledSeq, both);
         });
       } catch (error) {
         if (!isRefusal(error, 'CHECKPOINT_MOVED')) this.#fault(error);
@@ -117,16 +121,21 @@ export class NatsConsumer {
     }
   }
 
-  /** Makes sure that durable consumer and checkpoint belong together. */
-  async #join(signal: AbortSignal): Promise<void> {
-    const { link, store, key, log } = this.#options;
+  /**
+   * Makes sure that durable consumer and checkpoint belong together.
+   * @returns a place in the stream up to which nothing is left to be handled; undefined if `signal` aborted
+   */
+  async #join(signal: AbortSignal): Promise<number | undefined> {
+    const { link, store, key, log, name, types } = this.#options;
     const stream = await link.stream();
     const found = await this.#info();
     let { position, version } = await store.checkpoint(key);
-    if (found !== undefined && version === identity(stream, found)) return;
-    const { name, types } = this.#options;
+    if (found !== undefined && version === identity(stream, found)) {
+      const settledSeq = await this.#settledSeq(stream, position);
+      if (settledSeq !== undefined) return settledSeq;
+    }
     // Its own beginning is what follows is built on, so one that is in doubt is made anew.
-    if (found !== undefined) await link.run(({ jsm }) => jsm.consumers.delete(STREAM, name));
+    if (found !== undefined) await this.#forget();
     const made = await link.run(({ jsm }) =>
       jsm.consumers.add(STREAM, {
         durable_name: name,
@@ -144,38 +153,50 @@ export class NatsConsumer {
     // A checkpoint beyond the log is a log restored to an earlier state: what follows is new.
     for await (const page of log.readAll(Math.min(position, head), { types, pageMax: CATCH_UP_PAGE })) {
       for (const event of page) {
-        if (event.position <= head && !(await this.#insist(event, signal))) return;
+        if (event.position <= head && !(await this.#insist(event, signal))) return undefined;
       }
       const reached = Math.min(head, page.at(-1)!.position);
       await this.#store(position, reached, 1);
       position = reached;
       if (position >= head) break;
     }
-    if (signal.aborted) return;
+    if (signal.aborted) return undefined;
     await this.#store(position, head, identity(stream, made));
+    return stream.state.last_seq;
   }
 
-  /** While all is well: moves the checkpoint on, and takes up what was sent back. */
-  async #watch(signal: AbortSignal): Promise<void> {
+  /** Where the events after a position begin in the stream, less one; undefined if some of them are not in it any more. */
+  async #settledSeq({ state }: StreamInfo, position: number): Promise<number | undefined> {
+    const { link, store } = this.#options;
+    if (state.messages === 0) return (await store.checkpoint(RELAY)).position <= position ? state.last_seq : undefined;
+    const first = await link.run(({ jsm }) => jsm.streams.getMessage(STREAM, { seq: state.first_seq }));
+    return Number(first?.header.get('Nats-Msg-Id') || Number.NaN) <= position + 1 ? state.first_seq - 1 : undefined;
+  }
+
+  /**
+   * While all is well: moves the checkpoint on, and takes up what was sent back.
+   * @param settledSeq up to here of the stream nothing is left to be handled. The server's own floor is not taken for
+   *   it, as that passes messages that a full stream let go
+   */
+  async #watch(settledSeq: number, signal: AbortSignal): Promise<void> {
     const { link, store, key, parked, log, handle, attemptsMax = ATTEMPTS_MAX } = this.#options;
-    /** Up to here of the stream everything was acknowledged. */
-    let settledSeq: number | undefined;
     while (!signal.aborted) {
       // In this order: all that is relayed by now is in the stream by then.
       const relayed = (await store.checkpoint(RELAY)).position;
-      const stream = await link.stream();
+      const before = await link.stream();
       const info = await this.#info();
+      const after = await link.stream();
       const { position, version } = await store.checkpoint(key);
-      if (info === undefined || version !== identity(stream, info)) return;
-      settledSeq = Math.max(settledSeq ?? 0, info.ack_floor.stream_seq);
-      if (info.num_pending === 0 && info.num_ack_pending === 0) {
-        settledSeq = Math.max(settledSeq, stream.state.last_seq);
-        if (relayed > position) await this.#store(position, relayed, version);
-      } else if (stream.state.first_seq > settledSeq + 1 && settledSeq > 0) {
-        // The stream is full and may have let go of messages that nobody handled.
-        await link.run(({ jsm }) => jsm.consumers.delete(STREAM, this.#options.name));
+      if (info === undefined || version !== identity(before, info)) return;
+      if (after.state.first_seq > settledSeq + 1) {
+        // It has let go of messages that perhaps nobody has handled.
+        await this.#forget();
         return;
       }
+      if (info.num_pending === 0 && info.num_ack_pending === 0) {
+        settledSeq = Math.max(settledSeq, before.state.last_seq);
+        if (relayed > position) await this.#store(position, relayed, version);
+      } else settledSeq = Math.max(settledSeq, info.ack_floor.stream_seq);
       this.#fault(undefined);
       await replayParked({
         parked,
@@ -188,6 +209,18 @@ export class NatsConsumer {
       });
       await pause(LOOK_EVERY_MS, signal);
     }
+  }
+
+  /** Deletes the durable consumer, whether it is there or not. */
+  async #forget(): Promise<void> {
+    const { link, name } = this.#options;
+    await link.run(async ({ jsm }) => {
+      try {
+        await jsm.consumers.delete(STREAM, name);
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+      }
+    });
   }
 
   #store(from: number, position: number, version: number): Promise<void> {
@@ -298,9 +331,12 @@ export class NatsConsumer {
     const underWay = new Set<JsMsg>();
     const stop = (): void => fetched.stop();
     signal.addEventListener('abort', stop, { once: true });
+    let waitingSinceMs = performance.now();
     const working = setInterval(() => {
       for (const message of underWay) message.working();
-    }, ACK_WAIT_MS / 3);
+      // The server ends a fetch in time, unless it forgot about it together with the consumer.
+      if (underWay.size === 0 && performance.now() - waitingSinceMs > 2 * FETCH_MS) fetched.stop();
+    }, ACK_WAIT_MS / 6);
     try {
       for await (const message of fetched) {
         if (signal.aborted) {
@@ -310,6 +346,7 @@ export class NatsConsumer {
         underWay.add(message);
         await this.#take(message, signal);
         underWay.delete(message);
+        waitingSinceMs = performance.now();
       }
     } finally {
       clearInterval(working);
@@ -328,6 +365,11 @@ export class NatsConsumer {
       return;
     }
     if (event === undefined) {
+      // It might be of an event that is yet to come, whose own message the server would take for a repetition.
+      if (message.info.deliveryCount < FOREIGN_TRIES) {
+        message.nak(retryMaxMs);
+        return;
+      }
       this.#totals.foreignTotal++;
       message.term();
       return;
@@ -347,6 +389,8 @@ export class NatsConsumer {
   async #eventOf(message: JsMsg): Promise<StoredEvent | undefined> {
     const position = Number(message.headers?.get('Nats-Msg-Id') || Number.NaN);
     if (!Number.isSafeInteger(position) || position < 1) return undefined;
+    if (position > this.#head) this.#head = await this.#options.log.head();
+    if (position > this.#head) return undefined;
     try {
       const { shape, ...sent } = message.json<EventMessage>();
       const isOurs = sent.position === position && message.subject === `${SUBJECT}.${sent.type}`;
