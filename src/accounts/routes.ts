@@ -61,17 +61,18 @@ export function accountRoutes({ accounts, tokens, onSignIn = () => undefined }: 
     defineRoute({
       method: 'POST',
       path: '/auth/register',
-      summary:
-        'A new account with e-mail and password; with the token of an anonymous account, that account gets them.',
+      summary: 'A new account with e-mail and password; with the token of a guest, that account gets them.',
       tag: 'Sign-in',
       role: 'nobody',
       body: z.strictObject({ email, password, options }),
       answer: signedIn,
-      refusals: ['ACCOUNT_EXISTS', 'NAME_INVALID', 'NAME_TAKEN', ...CREDENTIAL_REFUSALS],
-      run: ({ body, network, caller }) =>
-        counted(
-          accounts.register({ email: body.email, password: body.password, name: body.options?.name }, network, caller),
-        ),
+      refusals: ['ACCOUNT_EXISTS', 'NAME_INVALID', 'NAME_TAKEN', 'AUTH_EXPIRED', ...CREDENTIAL_REFUSALS],
+      run: async ({ body, network, caller, tokenRefusal }) => {
+        // Otherwise a guest whose token has just expired would be left behind, with all that it owns.
+        if (tokenRefusal !== undefined) throw tokenRefusal;
+        const { email, password, options } = body;
+        return counted(accounts.register({ email, password, name: options?.name }, network, caller));
+      },
     }),
     defineRoute({
       method: 'POST',
