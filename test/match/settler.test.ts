@@ -5,8 +5,8 @@ import type { MatchReport } from '../../src/kernel/match-header.ts';
 import type { Replay } from '../../src/kernel/replay-file.ts';
 import { JournalTotals } from '../../src/match/journal-totals.ts';
 import { MatchSettler, type ResultSink } from '../../src/match/settler.ts';
-import { until } from '../fixtures/game-server.ts';
 import { CounterMatch, matchHeader } from '../fixtures/recorded-match.ts';
+import { until } from '../fixtures/until.ts';
 
 /** Keeps results by match, or refuses. */
 class Ledger implements ResultSink {
