@@ -76,11 +76,11 @@ describe('backup file', () => {
     assert.equal((await failure(unpack(await pack('x'), 'another key altogether'))).code, 'BACKUP_KEY');
   });
 
-  it('is refused when a byte of it is changed: any of the header, of the lengths and the tag, some of the content', async () => {
+  it('is refused when a byte of it is changed: any of the header and of the length, some of the rest', async () => {
     const file = await pack('some content', 'more of it');
     for (let at = 0; at < file.length; at++) {
       // Each costs the slow derivation of the key, and inside of a chunk they are all alike.
-      if (at >= 92 && at < file.length - 16 && at % 5 !== 0) continue;
+      if (at >= 92 && at < file.length - 2 && at % 13 !== 0) continue;
       const changed = Buffer.from(file);
       changed[at]! ^= 1 << (at % 8);
       assert.equal((await failure(unpack(changed))).code, 'BACKUP_CORRUPT', `byte ${at} of ${file.length}`);
