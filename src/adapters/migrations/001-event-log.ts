@@ -33,7 +33,8 @@ export const eventLog: Migration = {
     await sql`insert into event_head (position, recorded_at_ms) values (0, 0)`.execute(db);
     // Appends the events of many commands, or nothing when one of the keys is known or a stream has another length than
     // the caller thinks; then it answers with what is so, and the caller decides anew. Its plans are made once, for
-    // tables of any size: each look-up goes through an index, also while the tables are empty.
+    // tables of any size: each look-up is a sub-select with a limit, which
+    // only an index can answer, also while the tables are empty (a join read the whole index for each batch).
     await sql`
       create function event_append(
         p_now bigint, p_origin text, p_keys text[], p_streams text[], p_lengths bigint[],
@@ -48,7 +49,10 @@ export const eventLog: Migration = {
         v_recorded_at_ms bigint;
       begin
         select position, recorded_at_ms into v_position, v_recorded_at_ms from event_head where id for update;
-        if exists (select from unnest(p_keys) as k (key) join events e on e.key = k.key and e.nth = 0)
+        if exists (
+            select from unnest(p_keys) as k (key)
+            where (select e.position from events e where e.key = k.key order by e.nth limit 1) is not null
+          )
           or exists (
             select from unnest(p_streams, p_lengths) as s (stream, length)
             where s.length <> coalesce(
@@ -63,7 +67,8 @@ export const eventLog: Migration = {
             ),
             'keys', (
               select json_agg(json_build_array(e.key, e.fingerprint))
-              from unnest(p_keys) as k (key) join events e on e.key = k.key and e.nth = 0
+              from unnest(p_keys) as k (key),
+                lateral (select * from events e where e.key = k.key order by e.nth limit 1) as e
             )
           );
         end if;
