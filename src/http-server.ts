@@ -30,7 +30,6 @@ import { frameworkLogger, type Logger } from './ops/logger.ts';
 import { METRICS_CONTENT_TYPE, type Metrics } from './ops/metrics.ts';
 import { isBearer, isOwnPage, PanelAccess } from './ops/panel-access.ts';
 import { RateLimit } from './ops/rate-limit.ts';
-import type { Tokens } from './sessions/tokens.ts';
 
 /**
  * What clients may ask of the matchmaker. `create` is not among them: an anonymous player could fill the process with
@@ -86,11 +85,10 @@ export interface HttpServerOptions {
   readonly log: Logger;
   readonly health: Health;
   readonly metrics: Metrics;
-  readonly tokens: Pick<Tokens, 'issueAnonymous' | 'verify'>;
   readonly replays: Pick<ReplayStore, 'list' | 'open'>;
   readonly rooms: Record<string, RegisteredHandler>;
   /** What the areas answer under `/api`, `/auth` and `/.well-known`. */
-  readonly api?: {
+  readonly api: {
     readonly routes: readonly Route[];
     /** Of an `Authorization` header. @throws GameError AUTH_MALFORMED and its kin */
     identify(authorization: string): Promise<Caller>;
@@ -288,7 +286,6 @@ export class HttpServer {
     this.#routeHealth(app);
     this.#routeMetrics(app);
     this.#routeApi(app);
-    this.#routeSignIn(app);
     this.#routeReplays(app);
     this.#routeMonitor(app);
     if (!this.#options.config.isProduction) this.#routePlayground(app);
@@ -348,7 +345,6 @@ export class HttpServer {
 
   #routeApi(app: Express): void {
     const { api } = this.#options;
-    if (api === undefined) return;
     app.use(
       serveRoutes(api.routes, {
         identify: api.identify,
@@ -358,20 +354,6 @@ export class HttpServer {
         commands: rateLimit(LIMITS.playerCommandBurst, LIMITS.playerCommandsPerSecond),
       }),
     );
-  }
-
-  /** Routes and shapes that the SDK's `client.auth` expects. */
-  #routeSignIn(app: Express): void {
-    const { tokens, metrics } = this.#options;
-    app.post('/auth/anonymous', async (_request, response) => {
-      const { token, identity, expiresAtSeconds } = await tokens.issueAnonymous();
-      metrics.countSignIn();
-      response.set('Cache-Control', 'no-store').json({ user: identity, token, expiresAtSeconds });
-    });
-    app.get('/auth/userdata', async (request, response) => {
-      const bearer = /^Bearer (.*)$/i.exec(request.headers.authorization ?? '')?.[1];
-      response.set('Cache-Control', 'no-store').json({ user: await tokens.verify(bearer) });
-    });
   }
 
   #routeReplays(app: Express): void {

@@ -46,6 +46,11 @@ export const LIMITS = Object.freeze({
   /** Sign-ins (`/auth`) of one address: burst, and refill per second. Above: 429 RATE_LIMITED. */
   signInBurst: 20,
   signInsPerSecond: 1,
+  /** Wrong passwords for one e-mail from one network, and from one network for all: burst, and refill per second. */
+  wrongPerPairBurst: 5,
+  wrongPerPairPerSecond: 1 / 60,
+  wrongPerNetworkBurst: 30,
+  wrongPerNetworkPerSecond: 1 / 10,
   /** Other requests that cost a disk read or a fold (`/api`, `/metrics`, `/monitor`) of one address. */
   queryBurst: 60,
   queriesPerSecond: 20,

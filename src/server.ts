@@ -11,9 +11,9 @@ import type { RoomServices } from '../rooms/game-room.ts';
 import { prepareDataFolder, readOrCreateSecret } from './adapters/data-folder.ts';
 import { FileJournal } from './adapters/file-journal.ts';
 import { FileReplays } from './adapters/file-replays.ts';
+import { RouteTotals } from './api/route-totals.ts';
 import type { Config } from './config.ts';
 import { HttpServer } from './http-server.ts';
-import { GameError } from './kernel/errors.ts';
 import { InputTotals } from './match/input-plugin.ts';
 import { InterestTotals } from './match/interest-plugin.ts';
 import type { MatchJournal } from './match/journal.ts';
@@ -21,7 +21,7 @@ import { JournalTotals } from './match/journal-totals.ts';
 import { PingTotals } from './match/ping-plugin.ts';
 import type { ReplayStore } from './match/replay-store.ts';
 import { RoomTotals } from './match/room-totals.ts';
-import { MatchSettler, type ResultSink } from './match/settler.ts';
+import { MatchSettler } from './match/settler.ts';
 import { TickTotals } from './match/tick-metrics.ts';
 import { TickScheduler } from './match/tick-scheduler.ts';
 import { matchMetrics, settlerMetrics } from './match-metrics.ts';
@@ -29,7 +29,9 @@ import { Health } from './ops/health.ts';
 import { createLogger, type Logger } from './ops/logger.ts';
 import { Metrics } from './ops/metrics.ts';
 import { hashPassword } from './ops/panel-access.ts';
-import { admitting, generateTokenKey, Tokens } from './sessions/tokens.ts';
+import { openPersistence, type Persistence } from './persistence.ts';
+import { persistenceMetrics, routeMetrics } from './persistence-metrics.ts';
+import { admitting, type Tokens } from './sessions/tokens.ts';
 
 /** Where `vite build` puts the client. */
 export const CLIENT_DIR = fileURLToPath(new URL('../clients/browser/dist', import.meta.url));
@@ -49,8 +51,6 @@ export interface ServerOptions {
   /** Files in the data folder by default. A journal that is given stays its owner's to close. */
   readonly journal?: MatchJournal;
   readonly replays?: ReplayStore;
-  /** Where results go; without it matches only become replays. */
-  readonly results?: ResultSink;
   readonly clientDir?: string;
 }
 
@@ -69,12 +69,13 @@ export interface HypogeumServer {
   readonly metrics: Metrics;
   readonly tokens: Tokens;
   readonly services: RoomServices;
+  readonly persistence: Persistence;
 }
 
 /**
  * Everything of one process but its signals. The framework's matchmaker is one per process: close one server before
  * making another.
- * @throws GameError DATA_UNWRITABLE, CONFIG_INVALID, JOURNAL_CORRUPT
+ * @throws GameError DATA_UNWRITABLE, CONFIG_INVALID, JOURNAL_CORRUPT and what `openPersistence` throws
  */
 export async function createServer(options: ServerOptions): Promise<HypogeumServer> {
   const { config } = options;
@@ -82,7 +83,6 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     options.log ??
     createLogger({ level: config.log.level, isProduction: config.isProduction, buildId: config.buildId });
   await prepareDataFolder(config.dataDir);
-  const tokens = await openTokens(config);
   const monitor = await openMonitorPassword(config);
   const totals = {
     tick: new TickTotals(),
@@ -106,10 +106,18 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
         })
       : undefined;
   const journal = options.journal ?? ownJournal!;
+  let persistence: Persistence;
+  try {
+    persistence = await openPersistence({ config, log });
+  } catch (error) {
+    await ownJournal?.close();
+    throw error;
+  }
+  const { tokens, verify, results } = persistence;
   const settler = new MatchSettler({
     journal,
     replays,
-    ...(options.results === undefined ? {} : { results: options.results }),
+    results: { report: async (report) => void (await results.report(report)) },
     totals: totals.journal,
     onFault: (error, matchId, step) =>
       log.error({ err: error, matchId, step }, 'an ended match waits to be settled; its journal is kept'),
@@ -124,6 +132,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     journal,
     replays,
     settler,
+    revocations: persistence.revocations,
     totals,
     settings: {
       tickRateHz: config.match.tickRateHz,
@@ -146,17 +155,25 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   });
   metrics.addSource(() => matchMetrics(totals));
   metrics.addSource(() => settlerMetrics(settler.collect()));
+  metrics.addSource(() => persistenceMetrics(persistence));
+  const routeTotals = new RouteTotals();
+  metrics.addSource(() => routeMetrics(routeTotals));
+  persistence.onBack(() => settler.retryNow());
   const http = new HttpServer({
     config,
     log,
     health,
     metrics,
-    tokens,
+    api: {
+      routes: persistence.routes(() => metrics.countSignIn()),
+      identify: (authorization) => verify.verify(/^Bearer (.*)$/i.exec(authorization)?.[1]),
+      totals: routeTotals,
+    },
     replays,
     rooms: Object.fromEntries(
       Object.entries(options.rooms ?? ROOMS).map(([name, room]) => [
         name,
-        defineRoom(admitting(room, tokens), { services }),
+        defineRoom(admitting(room, verify), { services }),
       ]),
     ),
     monitorPasswordHash: monitor.hash,
@@ -173,6 +190,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     const waiting = await settler.close();
     if (waiting > 0) log.warn({ waiting }, 'ended matches wait in the journal; the next start settles them');
     await ownJournal?.close();
+    await persistence.close();
   };
   return {
     async listen() {
@@ -197,6 +215,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     metrics,
     tokens,
     services,
+    persistence,
   };
 }
 
@@ -212,20 +231,6 @@ async function tidyJournal(journal: MatchJournal, settler: MatchSettler, log: Lo
     }
   } catch (error) {
     log.error({ err: error }, 'the journal of a former process could not be read');
-  }
-}
-
-async function openTokens(config: Config): Promise<Tokens> {
-  const { minutes } = config.tokens;
-  if (config.tokens.key !== undefined) return Tokens.withKey(config.tokens.key, { minutes });
-  const { text } = await readOrCreateSecret(config.dataDir, 'token-key.json', async () =>
-    JSON.stringify(await generateTokenKey()),
-  );
-  try {
-    return await Tokens.withKey(JSON.parse(text), { minutes });
-  } catch (cause) {
-    const fault = `${join(config.dataDir, 'token-key.json')} does not hold a key; delete it to get a new one`;
-    throw new GameError('CONFIG_INVALID', { faults: [fault] }, cause);
   }
 }
 
