@@ -25,7 +25,6 @@ export const CURVE = 'Ed25519';
 const ROTATE_MS = 24 * 3_600_000;
 /** How much longer a published key is accepted than it should sign and its tokens last, ms: the store may be away then. */
 const SPARE_MS = 24 * 3_600_000;
-/** The store is asked for keys at most this often, ms, however many unknown ones are presented. */
 const ASK_EVERY_MS = 1_000;
 /** Verifications that wait for the next asking. Above: OVERLOADED. */
 const WAITING_MAX = 1_000;
@@ -54,6 +53,8 @@ export interface KeyRingOptions {
   /** Life of a token, ms. */
   readonly tokenMs: number;
   readonly nowMs: () => number;
+  /** The store is asked for keys at most this often, ms, however many unknown ones are presented. Default 1,000. */
+  readonly askEveryMs?: number;
   /** Told when a new key could not be published; the former one goes on signing. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -169,7 +170,7 @@ export class KeyRing {
     try {
       this.#asking ??= (async () => {
         try {
-          const waitMs = this.#askedAtMs + ASK_EVERY_MS - performance.now();
+          const waitMs = this.#askedAtMs + (this.#options.askEveryMs ?? ASK_EVERY_MS) - performance.now();
           if (waitMs > 0) await delay(waitMs);
         } finally {
           // Whoever comes while the store is being asked may have a key that it did not have yet.

@@ -66,6 +66,8 @@ export interface OpenTokenOptions extends TokenOptions {
   readonly published: PublishedKeys;
   /** `HYPOGEUM_TOKEN_KEY`. */
   readonly fixed?: JWK;
+  /** The store is asked for keys of others at most this often, ms. Default 1,000. */
+  readonly askEveryMs?: number;
   /** Told when a new key could not be published; the former one goes on signing. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -106,7 +108,12 @@ export class Tokens {
 
   /** Public keys of all tokens that may still be good, of this process and those it has heard of. */
   async jwks(): Promise<JSONWebKeySet> {
-    await this.#ring.refresh();
+    try {
+      await this.#ring.refresh();
+    } catch (error) {
+      // Those known are better than none.
+      if (!(error instanceof GameError)) throw error;
+    }
     return this.#ring.jwks();
   }
 
