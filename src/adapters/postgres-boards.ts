@@ -267,11 +267,11 @@ export class PostgresBoards implements BoardReader, BoardFeed, SeasonTable {
       changes: (EntryRow & { score: number | null; changed: number })[] | null;
     }>(
       `with page as (
-         select e.* from board_entries e
-         join unnest($6::text[], $7::text[]) as oldest (board_id, season_id)
-           on e.board_id = oldest.board_id and e.season_id >= oldest.season_id collate "C"
-         where (e.changed, e.board_id, e.season_id, e.player_id) > ($1::bigint, $2::text, $3::text, $4::text)
-         order by e.changed, e.board_id, e.season_id, e.player_id limit $5
+         -- No join: it would be sorted, all of it for each page. '~' is after every season.
+         select * from board_entries
+         where (changed, board_id, season_id, player_id) > ($1::bigint, $2::text, $3::text, $4::text)
+           and season_id >= coalesce(($7::text[])[array_position($6::text[], board_id)], '~') collate "C"
+         order by changed, board_id, season_id, player_id limit $5
        )
        select ${STATE}, (select json_agg(json_build_object('boardId', board_id, 'seasonId', season_id, 'playerId',
          player_id, 'score', score, 'achieved', achieved, 'changed', changed)
