@@ -17,6 +17,8 @@ import { ban, unban } from './player/ban.ts';
 import { EXIT, type OptionValues, type PlayerCommand, safe, UsageError } from './player/command.ts';
 import { erase } from './player/erase.ts';
 import { exportPlayer } from './player/export.ts';
+import { history } from './player/history.ts';
+import { restore } from './player/restore.ts';
 import { role } from './player/role.ts';
 import { setPassword } from './player/set-password.ts';
 import { show } from './player/show.ts';
@@ -31,6 +33,8 @@ const COMMANDS: Readonly<Record<string, PlayerCommand>> = {
   'set-password': setPassword,
   export: exportPlayer,
   erase,
+  history,
+  restore,
 };
 
 const USAGE = `Usage: npm run player -- COMMAND ID [options]

@@ -1,0 +1,249 @@
+/**
+ * `npm run economy -- audit | show ACCOUNT | grant PLAYER ASSET AMOUNT`: whether the ledger is sound, what somebody has,
+ * and a gift from the operator. All may run beside a server. Exit codes: 0 fine, 1 the audit found a fault, 2 wrong
+ * usage, 3 refused, or something cannot be read.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { parseArgs } from 'node:util';
+import type { Database } from '../adapters/database.ts';
+import { PostgresEconomy } from '../adapters/postgres-economy-view.ts';
+import { PostgresLog } from '../adapters/postgres-log.ts';
+import { checkAmount, ECONOMY_LIMITS } from '../economy/assets.ts';
+import { auditEconomy } from '../economy/audit.ts';
+import { grant } from '../economy/decide.ts';
+import { Ledger } from '../economy/ledger.ts';
+import { playerAccount } from '../economy/ledger-state.ts';
+import { EVENTS } from '../events/catalogue.ts';
+import { ACCOUNT } from '../events/economy-events.ts';
+import { GameError } from '../kernel/errors.ts';
+import { cliEnvironment, openCliDatabase } from './database.ts';
+
+const USAGE = `Usage: npm run economy -- COMMAND [options]
+
+  audit                       folds the whole ledger from the log and checks every rule: all postings and all accounts
+                              sum to zero, nobody is below zero but the mint, every item has one owner and a closed
+                              chain of owners, every hold is backed and every escrow held, the view is the fold
+  show ACCOUNT                balances and items; ACCOUNT is player:ID, mint, sink, fees or escrow:HOLD
+  grant PLAYER ASSET AMOUNT   gives a player something out of the mint, as \`operator\`
+
+  --key KEY             grant: done once for ever under this key (default: a new one, which is printed)
+  --data DIR            data folder (default: HYPOGEUM_DATA or .data), unless DATABASE_URL is set
+  --json                one line of JSON instead of text
+  --help                this text
+
+Exit codes: 0 fine, 1 the audit found a fault, 2 wrong usage, 3 refused, or something cannot be read.
+`;
+
+const EXIT = { FINE: 0, FAULTY: 1, USAGE: 2, UNREADABLE: 3 } as const;
+const OPERANDS: Readonly<Record<string, number>> = { audit: 0, show: 1, grant: 3 };
+const PLAYER_ID = /^[a-z]-[A-Za-z0-9_-]{22}$/;
+const KEY = /^[\x21-\x7e]{1,64}$/;
+const PROGRESS_EVERY_MS = 100;
+const ITEMS_SHOWN = 1_000;
+
+export interface EconomyCliContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: Writable;
+  /** Progress goes here when it is a terminal. */
+  readonly stderr: Writable & { readonly isTTY?: boolean };
+}
+
+class UsageError extends Error {}
+
+interface Options {
+  readonly command: string;
+  readonly operands: readonly string[];
+  readonly key: string | undefined;
+  readonly dataDir: string;
+  readonly isJson: boolean;
+}
+
+/** @returns the exit code; never rejects for what a user or a database does wrong */
+export async function runEconomyCli(argv: readonly string[], context: EconomyCliContext): Promise<number> {
+  try {
+    const options = parse(argv, context);
+    if (options === undefined) {
+      await print(context.stdout, USAGE);
+      return EXIT.FINE;
+    }
+    const { database, close } = await openCliDatabase({
+      databaseUrl: context.env['DATABASE_URL'],
+      dataDir: options.dataDir,
+    });
+    const log = new PostgresLog({ database, catalogue: EVENTS });
+    try {
+      if (options.command === 'audit') return await audit(database, log, options, context);
+      return await (options.command === 'show' ? show : give)(log, options, context);
+    } finally {
+      await log.close();
+      await close();
+    }
+  } catch (error) {
+    if (error instanceof UsageError) {
+      await print(context.stderr, `${error.message}\n\n${USAGE}`);
+      return EXIT.USAGE;
+    }
+    // A refusal, or an answer of the database or the system; all else is a bug and loud.
+    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
+    await print(context.stderr, `${safe((error as Error).message)}\n`);
+    return EXIT.UNREADABLE;
+  }
+}
+
+function parse(argv: readonly string[], { env }: EconomyCliContext): Options | undefined {
+  let parsed: ReturnType<typeof parseEconomyArgs>;
+  try {
+    parsed = parseEconomyArgs(argv);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  const { values, positionals } = parsed;
+  if (values.help) return undefined;
+  const [command = '', ...operands] = positionals;
+  const wanted = Object.hasOwn(OPERANDS, command) ? OPERANDS[command] : undefined;
+  if (wanted === undefined) {
+    throw new UsageError(command === '' ? 'A command is needed.' : `No command ${safe(command)}.`);
+  }
+  if (operands.length !== wanted) throw new UsageError(`${command} takes ${wanted || 'no'} operands.`);
+  const [first = ''] = operands;
+  if (command === 'show' && !ACCOUNT.test(first)) throw new UsageError(`${safe(first)} is no account.`);
+  if (command === 'grant' && !PLAYER_ID.test(first)) {
+    throw new UsageError('A player id is a letter, a dash and 22 characters.');
+  }
+  if (values.key !== undefined && (command !== 'grant' || !KEY.test(values.key))) {
+    throw new UsageError('--key is for grant: 1 to 64 visible ASCII characters.');
+  }
+  const dataDir = values.data ?? (env['HYPOGEUM_DATA']?.trim() || '.data');
+  return { command, operands, key: values.key, dataDir, isJson: values.json === true };
+}
+
+function parseEconomyArgs(argv: readonly string[]) {
+  return parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      key: { type: 'string' },
+      data: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+}
+
+async function audit(
+  database: Database,
+  log: PostgresLog,
+  options: Options,
+  context: EconomyCliContext,
+): Promise<number> {
+  const { stdout, stderr } = context;
+  // Before the log is read: what a running server adds meanwhile is in the log, and the view stands somewhere in it.
+  const view = await new PostgresEconomy(database).snapshot();
+  let shownAtMs = 0;
+  const report = await auditEconomy(log, {
+    view,
+    onProgress(events) {
+      const nowMs = performance.now();
+      if (!stderr.isTTY || nowMs - shownAtMs < PROGRESS_EVERY_MS) return;
+      shownAtMs = nowMs;
+      stderr.write(`\r\x1b[Kaudit: ${events} events`);
+    },
+  });
+  if (shownAtMs > 0) stderr.write('\r\x1b[K');
+  const { faults, faultsTotal, inCirculation, ...counts } = report;
+  if (options.isJson) {
+    const circulating = Object.fromEntries(inCirculation);
+    await print(
+      stdout,
+      `${JSON.stringify({ ...counts, viewSeq: view.seq, inCirculation: circulating, faultsTotal, faults })}\n`,
+    );
+  } else {
+    const { events, accounts, items, openHolds, openTrades } = counts;
+    await print(
+      stdout,
+      `${events} events, ${accounts} accounts, ${items} unique items, ${openHolds} open holds, ` +
+        `${openTrades} open trades; the view has folded ${view.seq}.\n`,
+    );
+    for (const [asset, amount] of inCirculation) await print(stdout, `In circulation: ${amount} ${asset}\n`);
+    if (faultsTotal === 0) await print(stdout, 'No fault was found.\n');
+    else await print(stdout, `${faultsTotal} faults:\n${faults.map((fault) => `  ${safe(fault)}\n`).join('')}`);
+  }
+  return faultsTotal === 0 ? EXIT.FINE : EXIT.FAULTY;
+}
+
+async function show(log: PostgresLog, { operands, isJson }: Options, { stdout }: EconomyCliContext): Promise<number> {
+  const account = operands[0]!;
+  const ledger = await Ledger.open({ log });
+  try {
+    const found = await ledger.query((state) => ({
+      account,
+      balances: Object.fromEntries([...state.balances(account)].sort()),
+      items: [...state.itemsOf(account)].slice(0, ITEMS_SHOWN).map((itemId) => [itemId, state.item(itemId)!.kind]),
+      itemsTotal: state.itemsOf(account).size,
+    }));
+    if (isJson) await print(stdout, `${JSON.stringify(found)}\n`);
+    else {
+      const lines = Object.entries(found.balances).map(([asset, amount]) => `${amount} ${asset}`);
+      lines.push(...found.items.map(([itemId, kind]) => `${kind} ${itemId}`));
+      if (found.itemsTotal > ITEMS_SHOWN) lines.push(`and ${found.itemsTotal - ITEMS_SHOWN} items more`);
+      await print(stdout, `${lines.join('\n') || 'nothing'}\n`);
+    }
+    return EXIT.FINE;
+  } finally {
+    await ledger.close();
+  }
+}
+
+async function give(
+  log: PostgresLog,
+  { operands, key, isJson }: Options,
+  { stdout }: EconomyCliContext,
+): Promise<number> {
+  const [playerId, asset, text] = operands as [string, string, string];
+  const amountMinor = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  checkAmount(amountMinor, ECONOMY_LIMITS.grantMax);
+  const { value: first } = await log.read(`account/${playerId}`)[Symbol.asyncIterator]().next();
+  if (first === undefined) throw new GameError('PLAYER_UNKNOWN');
+  const why = { reason: 'operator-grant', cause: 'operator' };
+  const decide = grant(playerId, [[asset, amountMinor]], [], why);
+  const once = key ?? randomBytes(12).toString('base64url');
+  const ledger = await Ledger.open({ log });
+  try {
+    const fingerprint = `${playerId} ${asset} ${amountMinor}`;
+    const { position, isRepeat } = await ledger.execute({ key: `economy-cli/${once}`, fingerprint, decide });
+    if (isJson)
+      await print(stdout, `${JSON.stringify({ key: once, account: playerAccount(playerId), position, isRepeat })}\n`);
+    else
+      await print(
+        stdout,
+        `${isRepeat ? 'Was done before' : 'Done'}, at position ${position}, under the key ${once}.\n`,
+      );
+    return EXIT.FINE;
+  } finally {
+    await ledger.close();
+  }
+}
+
+/** A stranger's text on a terminal: without control and formatting characters. */
+function safe(text: string): string {
+  return text.replace(/\p{C}/gu, '\u{fffd}');
+}
+
+async function print(to: Writable, text: string): Promise<void> {
+  if (!to.write(text)) await once(to, 'drain');
+}
+
+if (import.meta.main) {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // `... show ACCOUNT | head`: the reader has had enough.
+    if (error.code === 'EPIPE') process.exit(EXIT.FINE);
+    throw error;
+  });
+  process.exitCode = await runEconomyCli(process.argv.slice(2), {
+    env: cliEnvironment(),
+    stdout: process.stdout,
+    stderr: process.stderr,
+  });
+}
