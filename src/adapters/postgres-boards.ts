@@ -22,7 +22,8 @@ import type {
 import { BOARDS, type Boards } from '../leaderboards/boards.ts';
 import { type Contribution, contributionsOf, type Entry, withScore } from '../leaderboards/scoring.ts';
 import type { OpenSeasons, SeasonRow, SeasonTable } from '../leaderboards/season-closer.ts';
-import type { Database, Tx } from './database.ts';
+import { type Database, isDatabaseOutage, type Tx } from './database.ts';
+import { Guard } from './guard.ts';
 
 interface EntryRow extends Entry {
   readonly boardId: string;
@@ -190,6 +191,17 @@ export function boardsView(): BoardsView {
 /** What the tables answer. */
 export class PostgresBoards implements BoardReader, BoardFeed, SeasonTable {
   readonly #database: Pick<Database, 'query'>;
+  /** Counting a large board is dear: while an index is away, questions must not take every connection from the log. */
+  readonly #questions = new Guard({
+    name: 'boards table',
+    timeoutMs: 10_000,
+    concurrencyMax: 2,
+    queueMax: 100,
+    failuresToOpen: 5,
+    halfOpenAfterMs: 1_000,
+    isOutage: isDatabaseOutage,
+    unavailable: 'DATABASE_UNAVAILABLE',
+  });
 
   constructor(database: Pick<Database, 'query'>) {
     this.#database = database;
@@ -314,7 +326,9 @@ export class PostgresBoards implements BoardReader, BoardFeed, SeasonTable {
 
   /** One statement, so one moment; refused while the tables are being built anew. */
   async #ask<Row extends object>(text: string, values: readonly unknown[]): Promise<Row & { state: StateRow }> {
-    const { rows } = await this.#database.query<Row & { state: StateRow | null }>(text, values);
+    const { rows } = await this.#questions.run(() =>
+      this.#database.query<Row & { state: StateRow | null }>(text, values),
+    );
     const { state } = rows[0]!;
     if (state === null || state.position < state.complete_from) throw rebuilding();
     return rows[0] as Row & { state: StateRow };

@@ -85,7 +85,7 @@ export class Leaderboards {
     return {
       ...factsOf(key, season),
       players: page.players,
-      rows: await this.#rows(entries, since),
+      rows: await this.#rows(entries, cursor?.since),
       cursor: hasMore ? encodeCursor(key, { last, since }) : null,
     };
   }

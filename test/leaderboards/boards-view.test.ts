@@ -212,6 +212,16 @@ describe('leaderboards in the log, the table and the indexes', () => {
     assert.equal(feeder.reading.rebuildsTotal, 2);
   });
 
+  it('refuse questions to the table beyond a bound, and leave the database to others', async () => {
+    await stage.score('sum', 'a', 1);
+    await stage.fold();
+    const asked = Array.from({ length: 150 }, () => stage.table.page(keyOf('sum', 'all'), undefined, 5));
+    const outcomes = await Promise.allSettled(asked);
+    const refused = outcomes.filter((each) => each.status === 'rejected' && isRefusal('OVERLOADED')(each.reason));
+    assert.equal(refused.length, 150 - 102);
+    assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 102);
+  });
+
   it('answer about old seasons from the table when the index has moved on', async () => {
     await stage.score('daily', 'a', 1);
     await stage.fold();
