@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { economyView } from '../../src/adapters/postgres-economy-view.ts';
+import { PostgresLog } from '../../src/adapters/postgres-log.ts';
+import { PostgresViews } from '../../src/adapters/postgres-views.ts';
+import { runEconomyCli } from '../../src/cli/economy.ts';
+import { runPlayerCli } from '../../src/cli/player.ts';
+import { AccountCreated } from '../../src/events/account-events.ts';
+import { EVENTS } from '../../src/events/catalogue.ts';
+import { ECONOMY_STREAM, Transferred } from '../../src/events/economy-events.ts';
+import { Projector } from '../../src/events/projector.ts';
+import { type FreshDatabase, freshDatabase } from '../fixtures/database.ts';
+
+const ANN = 'a-0123456789abcdefghijkl';
+
+type Cli = (argv: readonly string[], context: never) => Promise<number>;
+
+describe('npm run economy, and player history and restore', () => {
+  let fresh: FreshDatabase;
+  let log: PostgresLog;
+
+  beforeEach(async () => {
+    fresh = await freshDatabase();
+    log = new PostgresLog({ database: fresh.database, catalogue: EVENTS });
+    await log.append({
+      stream: `account/${ANN}`,
+      expected: 0,
+      events: [AccountCreated({ playerId: ANN, isAnonymous: true })],
+    });
+  });
+
+  afterEach(async () => {
+    await log.close();
+    await fresh.drop();
+  });
+
+  async function run(cli: Cli, ...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+    const [stdout, stderr, stdin] = [new PassThrough(), new PassThrough(), new PassThrough()];
+    const context = { env: { DATABASE_URL: fresh.url }, stdout, stderr, stdin };
+    const code = await cli(argv, context as never);
+    return { code, out: String(stdout.read() ?? ''), err: String(stderr.read() ?? '') };
+  }
+  const economy = (...argv: string[]) => run(runEconomyCli as Cli, ...argv);
+  const player = (...argv: string[]) => run(runPlayerCli as Cli, ...argv);
+
+  async function fold(): Promise<void> {
+    const views = new PostgresViews(fresh.database);
+    const projector = new Projector({ log, store: views, projections: [economyView()] });
+    projector.start();
+    await projector.caughtUp(await log.head());
+    await projector.stop();
+    await views.close();
+  }
+
+  it('grants once a key, shows it, and finds the ledger sound', async () => {
+    const first = await economy('grant', ANN, 'coins', '250', '--key', 'sorry');
+    assert.deepEqual([first.code, first.err], [0, '']);
+    assert.match((await economy('grant', ANN, 'coins', '250', '--key', 'sorry')).out, /Was done before/);
+    assert.match((await economy('grant', ANN, 'coins', '251', '--key', 'sorry')).err, /KEY_REUSED/);
+    assert.equal((await economy('show', `player:${ANN}`)).out, '250 coins\n');
+    await fold();
+    const { code, out } = await economy('audit', '--json');
+    assert.equal(code, 0);
+    const { events, viewSeq, inCirculation, faultsTotal } = JSON.parse(out);
+    assert.deepEqual(
+      { events, viewSeq, inCirculation, faultsTotal },
+      {
+        events: 1,
+        viewSeq: 1,
+        inCirculation: { coins: 250 },
+        faultsTotal: 0,
+      },
+    );
+  });
+
+  it('names a fault, and a view that is not the fold, with exit code 1', async () => {
+    await economy('grant', ANN, 'coins', '250');
+    await fold();
+    await fresh.database.query(`update economy_balances set amount_minor = 251 where account = 'player:${ANN}'`);
+    const view = await economy('audit');
+    assert.equal(view.code, 1);
+    assert.match(view.out, /the view says player:\S+ coins is 251; the log, 250/);
+    const legs: [string, string, number][] = [['player:x', 'coins', 1]];
+    await log.append({
+      stream: ECONOMY_STREAM,
+      expected: 'any',
+      events: [Transferred({ legs, items: [], reason: 'bug', cause: 'bug' })],
+    });
+    assert.match((await economy('audit')).out, /its legs of coins sum to 1/);
+  });
+
+  it('refuses wrong usage in a sentence', async () => {
+    for (const argv of [
+      [],
+      ['fly'],
+      ['audit', 'x'],
+      ['show', 'nobody'],
+      ['grant', 'x', 'coins', '1'],
+      ['audit', '--wrong'],
+    ]) {
+      const { code, err } = await economy(...argv);
+      assert.equal(code, 2, argv.join(' '));
+      assert.match(err, /Usage: npm run economy/);
+    }
+    for (const amount of ['0', '-1', '1.5', '9007199254740992', 'many']) {
+      assert.notEqual((await economy('grant', ANN, 'coins', '--', amount)).code, 0, amount);
+    }
+    assert.match((await economy('grant', 'a-zzzzzzzzzzzzzzzzzzzzzz', 'coins', '1')).err, /PLAYER_UNKNOWN/);
+    assert.match((await economy('grant', ANN, 'doubloons', '1')).err, /CURRENCY_UNKNOWN/);
+  });
+
+  it('tells a history and restores by it: dry at first, once with --apply', async () => {
+    await economy('grant', ANN, 'coins', '250');
+    const position = String(await log.head());
+    const legs: [string, string, number][] = [
+      [`player:${ANN}`, 'coins', -200],
+      ['player:bob', 'coins', 200],
+    ];
+    await log.append({
+      stream: ECONOMY_STREAM,
+      expected: 'any',
+      events: [Transferred({ legs, items: [], reason: 'gift', cause: 'player' })],
+    });
+    const history = await player('history', ANN);
+    assert.match(history.out, /\+250 coins\n.*-200 coins\nOwns now, with what is on hold: 50 coins\.\n$/s);
+    const head = await log.head();
+    const dry = await player('restore', ANN, '--at', position);
+    assert.match(dry.out, /\+200 coins\nNothing was done/);
+    assert.equal(await log.head(), head);
+    assert.match((await player('restore', ANN, '--at', position, '--apply')).out, /Done, at position/);
+    assert.match((await player('restore', ANN, '--at', position, '--apply')).out, /Everything is as it was/);
+    assert.equal(await log.head(), head + 1);
+    assert.equal((await economy('show', `player:${ANN}`)).out, '250 coins\n');
+    assert.equal((await economy('show', 'player:bob')).out, '200 coins\n');
+    assert.equal((await economy('audit')).code, 0);
+    assert.equal((await player('restore', ANN, '--at', 'yesterday')).code, 2);
+  });
+});
