@@ -70,25 +70,27 @@ export class LogTail {
 
   #refresh(): void {
     this.#isStale = true;
-    this.#asking ??= this.#ask().finally(() => {
-      this.#asking = undefined;
-    });
+    this.#asking ??= this.#ask();
   }
 
   async #ask(): Promise<void> {
+    // The first answer is awaited after `#asking` is set.
+    await null;
     while (this.#isStale && this.#unwatch !== undefined) {
       this.#isStale = false;
       let head: number;
       try {
         head = await this.#log.head();
       } catch {
-        return; // Asked again within a second; whoever reads meanwhile finds out why.
+        break; // Asked again within a second; whoever reads meanwhile finds out why.
       }
       if (head === this.#head) continue;
       this.#head = head;
       this.#mark(head);
       for (const look of [...this.#waiters]) look();
     }
+    // In the same breath as the last look at `#isStale`, or who sets it in between would wait for nothing.
+    this.#asking = undefined;
   }
 
   #mark(position: number): void {

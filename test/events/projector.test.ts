@@ -144,8 +144,9 @@ describe('the projector', () => {
       tx.set('a/sum', total(8));
     });
     log.outage = undefined;
+    await count(13, 13);
     await until(
-      () => sumOf('a') === total(12),
+      () => sumOf('a') === total(13),
       () => `sum ${sumOf('a')}`,
     );
     assert.equal(reading(projector, 'a').fencedTotal, 1);
