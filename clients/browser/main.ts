@@ -1,12 +1,14 @@
-/** The page: the door, the match, the replay, and the one loop that draws whichever is shown. */
+/** The page: the door, the hall, the match, the replay, and the one loop that draws whichever is shown. */
 import { arenaMap } from '../../src/sim/map.ts';
 import { Painter } from './draw/painter.ts';
 import { ARENA_PROPORTIONS } from './draw/proportions.ts';
 import type { Scene } from './draw/scene.ts';
+import { HALL_LINKS, Hall } from './hall/hall.ts';
 import { Door } from './hud/door.ts';
 import { replayLines } from './hud/replay-lines.ts';
 import { type ArenaRoom, Joining } from './net/joining.ts';
 import { sentenceOf } from './net/sentences.ts';
+import { Session } from './net/session.ts';
 import { MatchScreen } from './play/match-screen.ts';
 import { installProbe, matchFacts, replayFacts } from './probe.ts';
 import { fetchReplay, ReplayScreen } from './replay/replay-screen.ts';
@@ -17,8 +19,15 @@ const EMPTY_SCENE: Scene = { fighters: [], rockets: [], pickups: [] };
 const canvas = document.querySelector<HTMLCanvasElement>('#stage')!;
 const parent = document.querySelector<HTMLElement>('#interface')!;
 const painter = new Painter(canvas, ARENA_PROPORTIONS);
-const joining = new Joining(location.origin);
-const door = new Door((name) => void play(name));
+const session = new Session();
+const joining = new Joining(location.origin, session);
+const door = new Door(
+  (name) => void play(name),
+  HALL_LINKS.map(([name, text]) => [`#${name}`, text] as const),
+);
+const hall = new Hall(session, () => {
+  if (match === undefined && replay === undefined) door.open();
+});
 
 let match: MatchScreen | undefined;
 let replay: ReplayScreen | undefined;
@@ -26,7 +35,7 @@ let isJoining = false;
 let frames = 0;
 let sentence = '';
 
-parent.append(door.root);
+parent.append(door.root, hall.root);
 installProbe(() => ({
   screen: replay ? 'replay' : match ? 'match' : isJoining ? 'joining' : 'door',
   frames,
@@ -44,6 +53,7 @@ function fail(text: string): void {
 function enter(room: ArenaRoom, seat: number): void {
   painter.forget();
   door.close();
+  hall.close();
   const screen = new MatchScreen(room, seat, painter, parent, (end) => {
     // Later, so that the frame under way ends with the screen it began with.
     queueMicrotask(() => {
@@ -97,6 +107,7 @@ async function start(): Promise<void> {
   isJoining = false;
   if (kept !== undefined) return enter(kept.room, kept.seat);
   door.open();
+  hall.follow();
   return listReplays();
 }
 

@@ -38,8 +38,11 @@ export class Door {
   readonly #error = element('p', { class: 'door-error', role: 'alert' });
   readonly #replays = element('nav', { class: 'door-replays', 'aria-label': 'Replays' });
 
-  /** @param onPlay called with a trimmed, non-empty name */
-  constructor(onPlay: (name: string) => void) {
+  /**
+   * @param onPlay called with a trimmed, non-empty name
+   * @param links address and text of what else there is
+   */
+  constructor(onPlay: (name: string) => void, links: readonly (readonly [href: string, text: string])[]) {
     this.#name.value = readName() || NAMES[Math.floor(Math.random() * NAMES.length)]!;
     const form = element('form', { novalidate: '' }, [
       element('label', { for: 'player-name', text: 'Your name' }),
@@ -69,6 +72,11 @@ export class Door {
         element('p', { class: 'door-line', text: 'One arena. Rockets, a rifle, and a dash.' }),
         form,
         this.#error,
+        element(
+          'nav',
+          { class: 'door-hall', 'aria-label': 'Players and leaderboards' },
+          links.map(([href, text]) => element('a', { href, text })),
+        ),
         controls('for-mouse', KEYS),
         controls('for-touch', THUMBS),
         this.#replays,

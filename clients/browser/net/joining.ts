@@ -1,8 +1,9 @@
-/** Gets a seat: signs in anonymously, joins, and repairs what can be repaired without asking the player. */
+/** Gets a seat: signs in as a guest if nobody is, joins, and repairs what can be repaired without asking the player. */
 import { Client, type Room } from '@colyseus/sdk';
 import type { ArenaState } from '../../../schema/arena-state.ts';
 import type { ErrorCode } from '../../../src/kernel/errors.ts';
 import { codeIn } from './sentences.ts';
+import type { Session } from './session.ts';
 
 export type ArenaRoom = Room<unknown, ArenaState>;
 
@@ -16,8 +17,7 @@ const SIGN_IN_AGAIN: readonly (ErrorCode | undefined)[] = [
   'AUTH_MALFORMED',
   'AUTH_EXPIRED',
   'AUTH_SIGNATURE',
-  // Another tab of this browser plays as the same player: become somebody new here.
-  'SEAT_TAKEN',
+  'AUTH_REVOKED',
 ];
 const TRY_LATER: readonly (ErrorCode | undefined)[] = ['MATCH_ENDED', 'MATCH_FULL', 'RATE_LIMITED', 'DRAINING'];
 /** The framework's own numbers for the same: no room, room locked, seat expired. */
@@ -35,9 +35,11 @@ function numberOf(error: unknown): unknown {
 
 export class Joining {
   readonly #client: Client;
+  readonly #session: Session;
 
-  constructor(endpoint: string) {
+  constructor(endpoint: string, session: Session) {
     this.#client = new Client(endpoint);
+    this.#session = session;
   }
 
   /**
@@ -47,18 +49,25 @@ export class Joining {
   async join(name: string): Promise<ArenaRoom> {
     let isSignedAfresh = false;
     for (let attempt = 0; ; attempt++) {
+      let token: string | undefined;
       try {
-        if (!this.#client.auth.token) {
-          await this.#client.auth.signInAnonymously({ name });
-          isSignedAfresh = true;
-        }
+        await this.#session.ensure();
+        token = await this.#session.token();
+        this.#client.auth.token = token ?? '';
         return (await this.#client.joinOrCreate<ArenaState>('arena', { name })) as ArenaRoom;
       } catch (error) {
         const code = codeIn(error);
         const number = numberOf(error);
         const isTokenRefused = SIGN_IN_AGAIN.includes(code) || (code === undefined && number === 525);
-        if (isTokenRefused && !isSignedAfresh) {
-          this.#client.auth.token = '';
+        if (isTokenRefused && !isSignedAfresh && token !== undefined) {
+          isSignedAfresh = true;
+          await this.#session.renew(token);
+          continue;
+        }
+        // Another tab of this browser plays as the same player. A guest is somebody new here, and stays who it is there.
+        if (code === 'SEAT_TAKEN' && !isSignedAfresh && this.#session.account?.isAnonymous === true) {
+          isSignedAfresh = true;
+          await this.#session.becomeGuestOfTab();
           continue;
         }
         const isWorthWaiting = TRY_LATER.includes(code) || (code === undefined && TRY_LATER_NUMBERS.includes(number));
@@ -74,6 +83,7 @@ export class Joining {
     forgetSeat();
     if (kept === undefined) return undefined;
     try {
+      this.#client.auth.token = (await this.#session.token()) ?? '';
       return { room: (await this.#client.reconnect<ArenaState>(kept.token)) as ArenaRoom, seat: kept.seat };
     } catch {
       // Given away in the meantime: an ordinary new start, nothing to tell.
