@@ -186,8 +186,9 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   let tidying: Promise<void> = Promise.resolve();
   const close = async (): Promise<void> => {
     await http.close();
-    await tidying;
+    // Also ends the tidying: what it has not settled waits for the next start.
     const waiting = await settler.close();
+    await tidying;
     if (waiting > 0) log.warn({ waiting }, 'ended matches wait in the journal; the next start settles them');
     await ownJournal?.close();
     await persistence.close();
