@@ -215,8 +215,8 @@ export class PostgresBoards implements BoardReader, BoardFeed, SeasonTable {
          order by sort_key, achieved, player_id limit $6
        ), ranked as (
          select *, dense_rank() over (order by sort_key) + (
-           select count(distinct sort_key) from board_entries
-           where ${OF_SEASON} and sort_key < (select min(sort_key) from page)) as rank
+           select count(*) from (select distinct sort_key from board_entries
+             where ${OF_SEASON} and sort_key < (select min(sort_key) from page)) as better) as rank
          from page
        )
        select ${STATE}, (select count(*) from board_entries where ${OF_SEASON}) as players,
@@ -247,8 +247,8 @@ export class PostgresBoards implements BoardReader, BoardFeed, SeasonTable {
           order by e.sort_key, e.achieved, e.player_id limit $5)
        ), ranked as (
          select *, dense_rank() over (order by sort_key) + (
-           select count(distinct sort_key) from board_entries
-           where ${OF_SEASON} and sort_key < (select min(sort_key) from near)) as rank
+           select count(*) from (select distinct sort_key from board_entries
+             where ${OF_SEASON} and sort_key < (select min(sort_key) from near)) as better) as rank
          from near
        )
        select ${STATE}, (select json_agg(${ENTRY} order by sort_key, achieved, player_id) from ranked) as entries`,
