@@ -153,16 +153,23 @@ class ArrayWriter {
 /** Bytes set aside for a name in an array; grows when it is not enough. */
 const NAME_BYTES = 64;
 
-/** The arrays of `event_append`, from `p_keys` on. */
-export function encode(batch: readonly CheckedAppend[], decision: Decision): Buffer[] {
-  const { verdicts, count, before, newKeys } = decision;
+/**
+ * The arrays of `event_append`, from `p_keys` on.
+ * @param checks keys that must be new and streams that must have their length; others are left to the unique indexes
+ */
+export function encode(
+  batch: readonly CheckedAppend[],
+  { verdicts, count, before }: Decision,
+  checks: { readonly keys: readonly string[]; readonly streams: readonly string[] },
+): Buffer[] {
+  const { keys: newKeys } = checks;
   const keys = new ArrayWriter('text', newKeys.length * NAME_BYTES);
   for (const key of newKeys) keys.text(key);
-  const streams = new ArrayWriter('text', before.size * NAME_BYTES);
-  const lengths = new ArrayWriter('int8', before.size * 12);
-  for (const [stream, length] of before) {
+  const streams = new ArrayWriter('text', checks.streams.length * NAME_BYTES);
+  const lengths = new ArrayWriter('int8', checks.streams.length * 12);
+  for (const stream of checks.streams) {
     streams.text(stream);
-    lengths.int8(length);
+    lengths.int8(before.get(stream)!);
   }
   const name = new ArrayWriter('text', count * NAME_BYTES);
   const seq = new ArrayWriter('int8', count * 12);

@@ -48,7 +48,8 @@ interface Stored {
 type Query = (config: pg.QueryArrayConfig<unknown[]>) => Promise<pg.QueryArrayResult<unknown[]>>;
 
 /** Attempts without holding the head of the log; then it is held while the batch is decided. */
-const OPTIMISTIC_ATTEMPTS = 2;
+const OPTIMISTIC_ATTEMPTS = 3;
+const UNIQUE_VIOLATION = '23505';
 /** Streams whose length is remembered, for appends that expect `any`. */
 const LENGTHS_MAX = 50_000;
 /** Watchers are called at least so often, ms; a lost LISTEN connection is replaced after as long. */
@@ -126,8 +127,8 @@ export class PostgresLog implements EventLog {
     const checked = checkAppend(append, this.#catalogue);
     const query: Query = (config) => tx.query(config);
     // A refusal of its own holds the head from its first look on, so what it was told stays so.
-    const stored = await this.#store([checked], query, Number.POSITIVE_INFINITY);
-    this.#lengths.delete(append.stream);
+    // What it finds is not remembered: it is true for others only once the caller commits.
+    const stored = await this.#store([checked], query, Number.POSITIVE_INFINITY, { lengths: new Map() });
     const verdict = stored.decision.verdicts[0]!;
     if (verdict.kind === 'refuse') throw verdict.error;
     if (verdict.kind === 'repeat') return repeated(await this.#keyed(query, append.key!));
@@ -262,6 +263,7 @@ export class PostgresLog implements EventLog {
       }
       return () => this.#answer(batch, stored);
     } catch (error) {
+      this.#lengths.clear();
       // What the server refuses for what one of them holds must not fail the others; nothing was stored.
       if (batch.length > 1 && error instanceof pg.DatabaseError && !isDatabaseOutage(error)) {
         for (const job of batch) (await this.#flush([job]))();
@@ -275,50 +277,69 @@ export class PostgresLog implements EventLog {
   }
 
   async #storeBatch(batch: readonly Job[]): Promise<Stored> {
-    const optimistic = await this.#store(batch, this.#query, OPTIMISTIC_ATTEMPTS).catch((error: unknown) => {
-      if (error instanceof Contended) return undefined;
-      throw error;
-    });
+    const optimistic = await this.#store(batch, this.#query, OPTIMISTIC_ATTEMPTS, { isTrusting: true }).catch(
+      (error: unknown) => {
+        if (error instanceof Contended) return undefined;
+        throw error;
+      },
+    );
     if (optimistic !== undefined) return optimistic;
     return this.#database.transaction((tx) =>
       this.#store(batch, (config) => tx.query(config), Number.POSITIVE_INFINITY),
     );
   }
 
-  async #store(batch: readonly CheckedAppend[], query: Query, attemptsMax: number): Promise<Stored> {
-    const facts: LogFacts = { lengths: this.#lengths, keys: new Map() };
+  /**
+   * @param isTrusting leaves new keys, and streams whose length is known, to the unique indexes in the first attempt: they
+   *   find every key that was used and every stream that somebody else made longer, and nothing makes streams shorter
+   */
+  async #store(
+    batch: readonly CheckedAppend[],
+    query: Query,
+    attemptsMax: number,
+    { isTrusting = false, lengths = this.#lengths } = {},
+  ): Promise<Stored> {
+    const facts: LogFacts = { lengths, keys: new Map() };
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const isBold = isTrusting && attempt === 0;
+      const known = isBold ? batch.filter(({ append }) => lengths.has(append.stream)) : [];
+      const trusted = new Set(known.map(({ append }) => append.stream));
       const decision = decide(batch, facts);
-      const { rows } = await query({
+      // Refusals are told only of what was looked at.
+      const isSure = isBold && decision.verdicts.every(({ kind }) => kind === 'store');
+      const streams = [...decision.before.keys()].filter((stream) => !(isSure && trusted.has(stream)));
+      const values = encode(batch, decision, { keys: isSure ? [] : decision.newKeys, streams });
+      const asked = query({
         name: 'event-append',
         text: APPEND_SQL,
-        values: [this.#nowMs(), this.#origin, ...encode(batch, decision)],
+        values: [this.#nowMs(), this.#origin, ...values],
         rowMode: 'array',
       });
-      const answer = rows[0]![0] as string;
+      const answered = await (isSure ? asked.catch(undefinedIfTaken) : asked);
+      if (answered === undefined) {
+        this.#totals.redecided++;
+        continue;
+      }
+      const answer = answered.rows[0]![0] as string;
       if (!answer.startsWith('{')) {
         const [head, recordedAtMs] = answer.split(' ');
-        this.#remember(decision, batch.length);
+        this.#remember(decision, batch.length, lengths);
         return { decision, head: Number(head), recordedAtMs: Number(recordedAtMs) };
       }
       this.#totals.redecided++;
-      const { lengths, keys } = JSON.parse(answer) as {
-        lengths: number[] | null;
-        keys: [string, string | null][] | null;
-      };
-      let i = 0;
-      for (const stream of decision.before.keys()) this.#lengths.set(stream, lengths![i++]!);
-      for (const [key, fingerprint] of keys ?? []) facts.keys.set(key, fingerprint);
+      const found = JSON.parse(answer) as { lengths: number[] | null; keys: [string, string | null][] | null };
+      for (const [i, stream] of streams.entries()) lengths.set(stream, found.lengths![i]!);
+      for (const [key, fingerprint] of found.keys ?? []) facts.keys.set(key, fingerprint);
     }
     throw new Contended();
   }
 
-  #remember({ after, count }: Decision, appends: number): void {
+  #remember({ after, count }: Decision, appends: number, lengths: Map<string, number>): void {
     this.#totals.batches++;
     this.#totals.appends += appends;
     this.#totals.events += count;
-    if (this.#lengths.size + after.size > LENGTHS_MAX) this.#lengths.clear();
-    for (const [stream, length] of after) this.#lengths.set(stream, length);
+    if (lengths.size + after.size > LENGTHS_MAX) lengths.clear();
+    for (const [stream, length] of after) lengths.set(stream, length);
   }
 
   #answer(batch: readonly Job[], stored: Stored): void {
@@ -395,6 +416,12 @@ export class PostgresLog implements EventLog {
 
 /** The log was not as thought, again and again: others append to the same streams. */
 class Contended extends Error {}
+
+/** @throws the error, unless it says that a key or a place in a stream is taken */
+function undefinedIfTaken(error: unknown): undefined {
+  if (error instanceof pg.DatabaseError && error.code === UNIQUE_VIOLATION) return undefined;
+  throw error;
+}
 
 function appended({ append, texts }: CheckedAppend, index: number, length: number, stored: Stored): Appended {
   const { stream, key } = append;
