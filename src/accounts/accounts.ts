@@ -168,13 +168,22 @@ export class Accounts {
     }));
   }
 
-  /** @throws GameError CREDENTIALS_INVALID, CREDENTIALS_WRONG, ACCOUNT_BANNED, RATE_LIMITED, OVERLOADED */
-  async signIn(request: { readonly email: unknown; readonly password: unknown }, network: string): Promise<SignedIn> {
+  /**
+   * A device that has signed in to the account before shows it by its last refresh token, used up or not, and then has
+   * a budget of its own: nobody in its network can spend that.
+   * @throws GameError CREDENTIALS_INVALID, CREDENTIALS_WRONG, ACCOUNT_BANNED, RATE_LIMITED, OVERLOADED
+   */
+  async signIn(
+    request: { readonly email: unknown; readonly password: unknown; readonly refreshToken?: unknown },
+    network: string,
+  ): Promise<SignedIn> {
     const { email, password } = checked(request);
-    const credential = await this.#credential(email, password, network);
+    const device = request.refreshToken === undefined ? undefined : await this.#deviceOf(email, request.refreshToken);
+    const source = device ?? network;
+    const credential = await this.#credential(email, password, source);
     const playerId = await this.#options.store.findCredential(credential);
     if (playerId === undefined) {
-      this.#countWrong(credential, network);
+      this.#countWrong(credential, source);
       throw new GameError('CREDENTIALS_WRONG');
     }
     const signedIn = await this.#admit(playerId, ({ account, credential: present }) => {
@@ -183,7 +192,7 @@ export class Accounts {
       mustBeWelcome(account, this.#nowMs());
       return { events: [] };
     });
-    this.#remember(pairOf(credential, network));
+    this.#remember(pairOf(credential, source));
     return signedIn;
   }
 
@@ -541,12 +550,29 @@ export class Accounts {
     return { email: person.email, credential };
   }
 
+  #emailKey(email: string): Buffer {
+    return createHmac('sha256', this.#secret).update('email').update(email).digest();
+  }
+
+  /** Names the sign-in of an account with that e-mail to which a refresh token once belonged. */
+  async #deviceOf(email: string, text: unknown): Promise<string | undefined> {
+    let token: RefreshToken;
+    try {
+      token = readRefreshToken(text);
+    } catch {
+      return undefined; // No proof; then it is like any other of its network.
+    }
+    const found = await this.#options.store.findSession(token.sessionId);
+    const isProved = found !== undefined && judgeFamily(found.session, hashesOf(token));
+    return isProved && found.emailKey?.equals(this.#emailKey(email)) ? token.sessionId : undefined;
+  }
+
   /**
-   * One argon2 hash, unless this network has guessed too often; an operator has none. The salt is made of the server's
+   * One argon2 hash, unless too much was guessed from this network or device; an operator has none. The salt is made of the server's
    * secret and the e-mail.
    */
   async #credential(email: string, password: string, network?: string): Promise<Credential> {
-    const emailKey = createHmac('sha256', this.#secret).update('email').update(email).digest();
+    const emailKey = this.#emailKey(email);
     const { wrongPerPair, wrongPerNetwork, hasher } = this.#options;
     const pair = pairOf({ emailKey }, network ?? '');
     if (network !== undefined && (wrongPerPair.isSpent(pair) || wrongPerNetwork.isSpent(network))) {

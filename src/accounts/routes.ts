@@ -77,10 +77,10 @@ export function accountRoutes({ accounts, tokens, onSignIn = () => undefined }: 
     defineRoute({
       method: 'POST',
       path: '/auth/login',
-      summary: 'Signs in with e-mail and password.',
+      summary: 'Signs in with e-mail and password; the last refresh token, if any, shows a device that is known.',
       tag: 'Sign-in',
       role: 'nobody',
-      body: z.strictObject({ email, password }),
+      body: z.strictObject({ email, password, refreshToken: refreshToken.optional() }),
       answer: signedIn,
       refusals: ['CREDENTIALS_WRONG', 'ACCOUNT_BANNED', ...CREDENTIAL_REFUSALS],
       run: ({ body, network }) => counted(accounts.signIn(body, network)),

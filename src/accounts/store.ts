@@ -74,8 +74,10 @@ export interface AccountStore {
   change<T>(playerId: string, decide: (held: Held) => { readonly change: Change; readonly result: T }): Promise<T>;
   /** Whose credential it is. */
   findCredential(credential: Credential): Promise<string | undefined>;
-  /** Whose sign-in it is, also of one that has ended. */
-  findSession(sessionId: string): Promise<{ readonly playerId: string; readonly session: Session } | undefined>;
+  /** Whose sign-in it is, also of one that has ended; and the e-mail that the account has now. */
+  findSession(
+    sessionId: string,
+  ): Promise<{ readonly playerId: string; readonly session: Session; readonly emailKey: Buffer | null } | undefined>;
   profile(playerId: string): Promise<Profile | undefined>;
   /** Display names by player; those without one of their own are absent. At most 1,000 ids. */
   namesOf(playerIds: readonly string[]): Promise<ReadonlyMap<string, string>>;

@@ -96,10 +96,16 @@ export class PostgresAccounts implements AccountStore {
     return rows[0]?.player_id;
   }
 
-  async findSession(sessionId: string): Promise<{ playerId: string; session: Session } | undefined> {
-    const { rows } = await this.#database.query<SessionRow>('select * from session where session_id = $1', [sessionId]);
+  async findSession(
+    sessionId: string,
+  ): Promise<{ playerId: string; session: Session; emailKey: Buffer | null } | undefined> {
+    const { rows } = await this.#database.query<SessionRow & { email_key: Buffer | null }>(
+      'select s.*, c.email_key from session s left join credential c using (player_id) where session_id = $1',
+      [sessionId],
+    );
     const [row] = rows;
-    return row === undefined ? undefined : { playerId: row.player_id, session: sessionOf(row) };
+    if (row === undefined) return undefined;
+    return { playerId: row.player_id, session: sessionOf(row), emailKey: row.email_key };
   }
 
   async profile(playerId: string): Promise<Profile | undefined> {

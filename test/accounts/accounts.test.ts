@@ -134,6 +134,24 @@ describe('accounts', () => {
     await refusedWith('CREDENTIALS_WRONG', stage.accounts.signIn({ email, password: 'guess once more' }, '192.0.2.0'));
   });
 
+  it('let a device that signed in before have its own budget, also beside who guesses in the same network', async () => {
+    const email = address();
+    const { user, refreshToken } = await registered(email);
+    const other = await registered();
+    await stage.accounts.signOut(callerOf(await stage.accounts.refresh(refreshToken)), false);
+    const signIn = (password: string, device?: string) =>
+      stage.accounts.signIn({ email, password, ...(device === undefined ? {} : { refreshToken: device }) }, network);
+    for (let guess = 0; guess < 9; guess++) await refusedWith('CREDENTIALS_WRONG', signIn(`wrong one ${guess}`));
+    await refusedWith('RATE_LIMITED', signIn(PASSWORD));
+    const forged = refreshToken.replace(/\.[^.]+\./, `.${'A'.repeat(22)}.`);
+    for (const device of [other.refreshToken, forged, 'nonsense'])
+      await refusedWith('RATE_LIMITED', signIn(PASSWORD, device));
+    assert.equal((await signIn(PASSWORD, refreshToken)).user.playerId, user.playerId);
+    for (let guess = 0; guess < 10; guess++)
+      await refusedWith('CREDENTIALS_WRONG', signIn(`wrong too ${guess}`, refreshToken));
+    await refusedWith('RATE_LIMITED', signIn(PASSWORD, refreshToken));
+  });
+
   it('count registrations as guesses, as these also tell whether a pair is right', async () => {
     const email = address();
     for (let guess = 0; guess < 10; guess++) await registered(email, `password ${guess}`);
