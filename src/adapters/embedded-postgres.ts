@@ -72,8 +72,9 @@ export interface EmbeddedPostgresOptions {
   readonly binaries?: PostgresBinaries;
   /** Server settings over our own. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Told when the server died on its own and is being started again, and when it is back. */
+  /** Told when the server died on its own, and when starting it again failed; it is tried again. */
   readonly onDied?: (lastWords: string) => void;
+  /** Told when it is back. */
   readonly onRestarted?: () => void;
 }
 
@@ -210,7 +211,8 @@ export class EmbeddedPostgres {
         this.#options.onRestarted?.();
         return;
       } catch (error) {
-        if (!(error instanceof GameError)) throw error;
+        // Whatever it is, there is nobody to tell but the operator, and nothing to do but to try again.
+        this.#options.onDied?.((error as Error).message);
         await delay(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
       }
     }
