@@ -18,6 +18,7 @@ import {
 } from '../events/economy-events.ts';
 import type { EventDefinition, NewEvent } from '../events/event.ts';
 import { ECONOMY_LIMITS } from './assets.ts';
+import { Recent } from './recent.ts';
 import { closed, openTrade, sideOf, type Trade, withConfirmation, withOffer } from './trade.ts';
 
 export const MINT = 'mint';
@@ -65,8 +66,8 @@ export class LedgerState {
   readonly #holdsOf = new Map<string, Set<string>>();
   readonly #trades = new Map<string, Trade>();
   readonly #tradesOf = new Map<string, Set<string>>();
-  readonly #closedHolds = new Set<string>();
-  readonly #closedTrades = new Map<string, Trade>();
+  readonly #closedHolds = new Recent<string, true>(ECONOMY_LIMITS.closedKeptMax);
+  readonly #closedTrades = new Recent<string, Trade>(ECONOMY_LIMITS.closedKeptMax);
   readonly #erased = new Set<string>();
 
   load(snapshot: LedgerSnapshot): void {
@@ -254,11 +255,7 @@ export class LedgerState {
     if (hold === undefined) return;
     this.#holds.delete(holdId);
     removeFrom(this.#holdsOf, hold.playerId, holdId);
-    if (!isKept) return;
-    this.#closedHolds.add(holdId);
-    if (this.#closedHolds.size <= ECONOMY_LIMITS.closedKeptMax) return;
-    const [oldest] = this.#closedHolds;
-    this.#closedHolds.delete(oldest!);
+    if (isKept) this.#closedHolds.set(holdId, true);
   }
 
   #change(tradeId: string, change: (trade: Trade) => Trade): Undo {
@@ -276,9 +273,6 @@ export class LedgerState {
       return;
     }
     this.#closedTrades.set(trade.tradeId, trade);
-    if (this.#closedTrades.size <= ECONOMY_LIMITS.closedKeptMax) return;
-    const [oldest] = this.#closedTrades.keys();
-    this.#closedTrades.delete(oldest!);
   }
 
   #dropTrade(tradeId: string): void {

@@ -14,6 +14,7 @@ import { GameError } from '../kernel/errors.ts';
 import { type Decide, expireTrades } from './decide.ts';
 import type { LedgerReader } from './ledger-reader.ts';
 import { LedgerState, type Undo } from './ledger-state.ts';
+import { Recent } from './recent.ts';
 
 /** Commands and questions under way. Above: OVERLOADED. */
 const PENDING_MAX = 10_000;
@@ -98,7 +99,9 @@ export class Ledger {
   readonly #onFault: ((error: unknown) => void) | undefined;
   readonly #listeners = new Set<OnDurable>();
   readonly #inFlight = new Map<string, { readonly command: Command; readonly promise: Promise<Outcome> }>();
-  readonly #answers = new Map<string, { readonly fingerprint: string | undefined; readonly outcome: Outcome }>();
+  readonly #answers = new Recent<string, { readonly fingerprint: string | undefined; readonly outcome: Outcome }>(
+    ANSWERS_KEPT_MAX,
+  );
   #state = new LedgerState();
   /** Length of the stream with all that is on its way, and without. */
   #seq = 0;
@@ -374,10 +377,6 @@ export class Ledger {
     }
     if (key !== undefined && outcome.events.length > 0) {
       this.#answers.set(key, { fingerprint, outcome: outcome.isRepeat ? outcome : { ...outcome, isRepeat: true } });
-      if (this.#answers.size > ANSWERS_KEPT_MAX) {
-        const [oldest] = this.#answers.keys();
-        this.#answers.delete(oldest!);
-      }
     }
     entry.resolve(outcome as never);
   }
