@@ -168,8 +168,8 @@ const KEYS = {
   HYPOGEUM_TOKEN_KEY: key(
     jwk,
     undefined,
-    'Key that signs player tokens: a private Ed25519 key as a JWK. Give the same to every process.',
-    'generated at first start in the data folder',
+    'Key that signs player tokens: a private Ed25519 key as a JWK.',
+    'each process has its own, changed daily, and knows those of the others',
   ),
   HYPOGEUM_TOKEN_MINUTES: key(integer(1, 1440), '15', 'How long a player token is good for, minutes.'),
   DATABASE_URL: key(

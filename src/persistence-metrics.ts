@@ -1,5 +1,6 @@
 /** What database, log, views, reactors and areas count, as metric families. Connects them with `src/ops`. */
 import { DURATION_BOUNDS_S, type RouteTotals } from './api/route-totals.ts';
+import { eventMetrics } from './event-metrics.ts';
 import { resultMetrics } from './match-metrics.ts';
 import type { MetricFamily, NumberSample } from './ops/metrics.ts';
 import type { Persistence } from './persistence.ts';
@@ -72,28 +73,12 @@ export function* persistenceMetrics(persistence: Persistence): Iterable<MetricFa
       () => boards.reading.rebuildsTotal,
     ],
   ]);
-  const followers = [...projector.readings, ...reactors.readings, ...(bus === undefined ? [] : [bus.relay])];
-  yield* rows(followers, ({ name }) => ({ name }), [
-    [
-      'hypogeum_follower_working',
-      '1 in the process that folds a view or runs a reactor; 0 in those that wait for it; -1 where it is stopped by a fault.',
-      'gauge',
-      ({ phase }) => ({ following: 1, waiting: 0, stopped: -1 })[phase],
-    ],
-    ['hypogeum_follower_lag_events', 'Events of the log not yet followed.', 'gauge', ({ lagEvents }) => lagEvents],
-    [
-      'hypogeum_follower_lag_seconds',
-      'How long the oldest event that was not followed has been there.',
-      'gauge',
-      ({ lagSeconds }) => lagSeconds,
-    ],
-    ['hypogeum_follower_events_total', 'Events followed.', 'counter', ({ handledTotal }) => handledTotal],
-    ['hypogeum_follower_failures_total', 'Times it could not go on.', 'counter', ({ failuresTotal }) => failuresTotal],
-    ['hypogeum_follower_rebuilds_total', 'Times it began anew.', 'counter', ({ rebuildsTotal }) => rebuildsTotal],
-  ]);
-  yield* rows(reactors.readings, ({ name }) => ({ name }), [
-    ['hypogeum_reactor_parked_total', 'Events parked for a person.', 'counter', ({ parkedTotal }) => parkedTotal],
-  ]);
+  yield* eventMetrics({
+    views: projector.readings,
+    reactors: reactors.readings,
+    parked: persistence.parkedCounts,
+    ...(bus === undefined ? {} : { relay: bus.relay }),
+  });
   yield* resultMetrics(persistence.results.collect());
 }
 

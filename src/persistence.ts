@@ -56,6 +56,7 @@ export interface PersistenceOptions {
 
 /** Sign-ins whose time is over are forgotten so often, ms. */
 const TIDY_EVERY_MS = 600_000;
+const COUNT_EVERY_MS = 15_000;
 
 export interface Persistence {
   readonly database: Database;
@@ -72,6 +73,8 @@ export interface Persistence {
   readonly boards: BoardFeeder;
   readonly guards: readonly Guard[];
   readonly bus: NatsBus | undefined;
+  /** Events that wait for a person, by consumer, as of a few seconds ago. */
+  readonly parkedCounts: ReadonlyMap<string, number>;
   /** Of all areas. */
   routes(onSignIn: () => void): Route[];
   /** Calls back when the database answers again after it did not. */
@@ -255,6 +258,16 @@ async function openAll(
     onParked: noteParked,
   });
 
+  let parkedCounts: ReadonlyMap<string, number> = new Map();
+  const countParked = async (): Promise<void> => {
+    // While the database is away the last counts stand, and the breaker's metric says why.
+    parkedCounts = await parked.counts().catch(() => parkedCounts);
+  };
+  await countParked();
+  const counting = setInterval(countParked, COUNT_EVERY_MS);
+  counting.unref();
+  open.push(() => clearInterval(counting));
+
   return {
     database,
     eventLog,
@@ -268,6 +281,9 @@ async function openAll(
     reactors,
     boards,
     bus,
+    get parkedCounts() {
+      return parkedCounts;
+    },
     guards: [database.guard, ...(redisGuard === undefined ? [] : [redisGuard])],
     routes: (onSignIn) =>
       allRoutes({

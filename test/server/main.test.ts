@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, type Room } from '@colyseus/sdk';
 import { configKeys } from '../../src/config.ts';
+import { sharedDatabase } from '../fixtures/database.ts';
 import { type MainProcess, npmStart, startMain } from '../fixtures/main-process.ts';
 
 /** Lines of an output that are not empty. */
@@ -26,10 +27,13 @@ function isAlive(pid: number): boolean {
 describe('npm start', function () {
   this.timeout(40_000);
   let folder: string;
+  let databaseUrl: string;
   const running: MainProcess[] = [];
 
+  /** On a database that is there already, unless `DATABASE_URL` is set to something else; empty: a private one. */
   function start(env: Record<string, string> = {}, args?: readonly string[], cwd?: string): MainProcess {
-    const main = startMain({ HYPOGEUM_PORT: '0', HYPOGEUM_DATA: join(folder, 'data'), ...env }, args, cwd);
+    const own = { HYPOGEUM_PORT: '0', HYPOGEUM_DATA: join(folder, 'data'), DATABASE_URL: databaseUrl };
+    const main = startMain({ ...own, ...env }, args, cwd);
     running.push(main);
     return main;
   }
@@ -49,6 +53,10 @@ describe('npm start', function () {
     room.onMessage('*', () => {});
     return room;
   }
+
+  before(async () => {
+    databaseUrl = (await sharedDatabase()).url;
+  });
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hypogeum-main-'));
@@ -72,7 +80,7 @@ describe('npm start', function () {
   });
 
   it('makes its secrets at the first start, shows the monitor password once, and keeps both for the next', async () => {
-    const first = start();
+    const first = start({ DATABASE_URL: '' });
     const base = await ready(first);
     const [, password] = await first.said(/shown only this once: (\S+)/);
     const login = { authorization: `Basic ${Buffer.from(`me:${password}`).toString('base64')}` };
@@ -80,13 +88,13 @@ describe('npm start', function () {
     const issued = (await (await fetch(`${base}/auth/anonymous`, { method: 'POST' })).json()) as { token: string };
     first.child.kill('SIGTERM');
     await first.exited;
-    for (const name of ['monitor-password', 'token-key.json']) {
+    for (const name of ['monitor-password', 'postgres-password']) {
       const path = join(folder, 'data', name);
       assert.equal((await stat(path)).mode & 0o777, 0o600, name);
       assert.ok(!(await readFile(path, 'utf8')).includes(password!), name);
     }
 
-    const second = start();
+    const second = start({ DATABASE_URL: '' });
     const again = await ready(second);
     assert.equal((await fetch(`${again}/monitor/`, { headers: login })).status, 200);
     assert.doesNotMatch(second.output(), /password/);
@@ -158,14 +166,6 @@ describe('npm start', function () {
         /^CONFIG_INVALID: .*HYPOGEUM_PORT: .*HYPOGEUM_BOTS: .*HYPOGEUM_PROT: .*did you mean HYPOGEUM_PORT\?/,
       );
       assert.ok(!existsSync(join(folder, 'data')), 'nothing was made');
-    });
-
-    it('a key file that holds no key', async () => {
-      await mkdir(join(folder, 'data'));
-      await writeFile(join(folder, 'data', 'token-key.json'), '{"half":');
-      const { code, line } = await refused(start());
-      assert.equal(code, 78);
-      assert.match(line, /^CONFIG_INVALID: .*token-key\.json does not hold a key/);
     });
   });
 
