@@ -7,10 +7,20 @@
 import { argon2 } from 'node:crypto';
 import { GameError } from '../kernel/errors.ts';
 
+/** What a hash costs. */
+export interface HashCost {
+  readonly memoryKib: number;
+  readonly passes: number;
+  readonly parallelism: number;
+  readonly hashBytes: number;
+}
+
 /** OWASP's first recommendation for argon2id: 19 MiB, two passes, one lane. */
-export const ARGON2 = Object.freeze({ memoryKib: 19_456, passes: 2, parallelism: 1, hashBytes: 32 });
+export const ARGON2: HashCost = Object.freeze({ memoryKib: 19_456, passes: 2, parallelism: 1, hashBytes: 32 });
 
 export interface HasherOptions {
+  /** Default {@link ARGON2}. Another one makes other hashes: nobody would get in any more. */
+  readonly cost?: HashCost;
   /** Attempts hashed at once. Default 1. */
   readonly concurrencyMax?: number;
   /** Attempts that wait. Above: OVERLOADED. Default 64, two seconds' worth. */
@@ -27,6 +37,7 @@ interface Attempt {
 }
 
 export class PasswordHasher {
+  readonly #cost: HashCost;
   readonly #concurrencyMax: number;
   readonly #queueMax: number;
   readonly #queuePerNetworkMax: number;
@@ -37,6 +48,7 @@ export class PasswordHasher {
   #hashes = 0;
 
   constructor(options: HasherOptions = {}) {
+    this.#cost = options.cost ?? ARGON2;
     this.#concurrencyMax = options.concurrencyMax ?? 1;
     this.#queueMax = options.queueMax ?? 64;
     this.#queuePerNetworkMax = options.queuePerNetworkMax ?? 8;
@@ -78,7 +90,7 @@ export class PasswordHasher {
       this.#running++;
       this.#hashes++;
       const { password, salt, resolve, reject } = attempt;
-      const { memoryKib: memory, passes, parallelism, hashBytes: tagLength } = ARGON2;
+      const { memoryKib: memory, passes, parallelism, hashBytes: tagLength } = this.#cost;
       const parameters = { message: Buffer.from(password), nonce: salt, memory, passes, parallelism, tagLength };
       argon2('argon2id', parameters, (error, hash) => {
         this.#running--;

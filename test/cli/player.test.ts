@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Readable, Writable } from 'node:stream';
+import { ARGON2 } from '../../src/accounts/password-hasher.ts';
 import { runPlayerCli } from '../../src/cli/player.ts';
 import { type AccountsStage, accountsStage, refusedWith } from '../fixtures/accounts.ts';
 
@@ -19,7 +20,8 @@ describe('npm run player', () => {
   let count = 0;
 
   before(async () => {
-    stage = await accountsStage();
+    // The command hashes at full cost.
+    stage = await accountsStage({}, ARGON2);
   });
   after(() => stage.close());
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { ARGON2 } from '../../src/accounts/password-hasher.ts';
 import { type AccountsStage, accountsStage } from '../fixtures/accounts.ts';
 
 const SAMPLES = 200;
@@ -13,7 +14,7 @@ describe('how long an answer takes', () => {
   let stage: AccountsStage;
 
   before(async () => {
-    stage = await accountsStage();
+    stage = await accountsStage({}, ARGON2);
   });
   after(() => stage.close());
 
