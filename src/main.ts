@@ -165,7 +165,13 @@ function fail(error: unknown): never {
     process.exit(EXIT.CONFIG);
   }
   process.stderr.write(`${error.message}\n`);
-  process.exit(code === 'PORT_IN_USE' ? EXIT.UNAVAILABLE : code === 'DATA_UNWRITABLE' ? EXIT.DATA : EXIT.BUG);
+  process.exit(
+    code === 'PORT_IN_USE'
+      ? EXIT.UNAVAILABLE
+      : code === 'DATA_UNWRITABLE' || code === 'DATA_IN_USE'
+        ? EXIT.DATA
+        : EXIT.BUG,
+  );
 }
 
 main().catch(fail);

@@ -249,9 +249,8 @@ async function lock(folder: string, dataDir: string): Promise<() => Promise<void
   try {
     return await lockFolder(folder);
   } catch (error) {
-    const pid = await lockHolder(folder);
-    if (pid === undefined) throw error;
-    throw new GameError('DATA_IN_USE', { folder: dataDir, pid }, error);
+    if (!(error instanceof GameError) || error.code !== 'DATA_IN_USE') throw error;
+    throw new GameError('DATA_IN_USE', { ...error.detail, folder: dataDir }, error);
   }
 }
 

@@ -162,7 +162,7 @@ export class FileJournal implements MatchJournal {
 
   /**
    * Takes the folder, reads what former processes left and cuts torn tails.
-   * @throws GameError DATA_UNWRITABLE if the folder cannot be written or another process holds it
+   * @throws GameError DATA_UNWRITABLE if the folder cannot be written, DATA_IN_USE if another process holds it
    * @throws GameError JOURNAL_CORRUPT if another version of this program wrote it
    */
   static async open(options: FileJournalOptions): Promise<FileJournal> {

@@ -60,7 +60,7 @@ export async function lockHolder(folder: string): Promise<number | undefined> {
 /**
  * Takes the folder, made if missing.
  * @returns how to let go of it
- * @throws GameError DATA_UNWRITABLE if another living process holds it or it cannot be written
+ * @throws GameError DATA_IN_USE (`detail.pid`) if another living process holds it, DATA_UNWRITABLE
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, 'lock');
@@ -84,11 +84,11 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
       const held = await readOwner(path);
       if (held === undefined) continue;
       if (held.owner !== undefined && (await isAlive(held.owner))) {
-        throw new GameError('DATA_UNWRITABLE', { folder, reason: `process ${held.owner.pid} uses it` });
+        throw new GameError('DATA_IN_USE', { folder, pid: held.owner.pid });
       }
       await discard(path, held.text);
     }
-    throw new GameError('DATA_UNWRITABLE', { folder, reason: 'other processes are taking it' });
+    throw new GameError('DATA_IN_USE', { folder, reason: 'other processes are taking it' });
   } catch (error) {
     if (error instanceof GameError) throw error;
     throw new GameError('DATA_UNWRITABLE', { folder, reason: (error as Error).message }, error);

@@ -584,7 +584,7 @@ describe('FileJournal', () => {
         acknowledged.push(line.split(' ').map(Number));
         if (acknowledged.length === 3) {
           assert.equal(await lockHolder(folder), child.pid);
-          await assert.rejects(start(), { code: 'DATA_UNWRITABLE' });
+          await assert.rejects(start(), { code: 'DATA_IN_USE' });
         }
         if (acknowledged.length === 60) child.kill('SIGKILL');
       }
@@ -621,7 +621,7 @@ describe('FileJournal', () => {
 
     it('two journals in one process cannot hold the same folder', async () => {
       const journal = await start();
-      await assert.rejects(start(), { code: 'DATA_UNWRITABLE' });
+      await assert.rejects(start(), { code: 'DATA_IN_USE' });
       await journal.close();
       await start();
     });
