@@ -25,7 +25,7 @@ const door = new Door(
   (name) => void play(name),
   HALL_LINKS.map(([name, text]) => [`#${name}`, text] as const),
 );
-const hall = new Hall(session, () => {
+const hall = new Hall(session, door.root, () => {
   if (match === undefined && replay === undefined) door.open();
 });
 

@@ -36,14 +36,19 @@ export class Hall {
   readonly root = element('main', { class: 'hall', 'aria-label': 'Players and leaderboards' });
   readonly #session: Session;
   readonly #api: Api;
+  readonly #behind: HTMLElement;
   readonly #onLeave: () => void;
   readonly #body = element('div', { class: 'hall-body' });
   readonly #links: readonly (readonly [name: string, link: HTMLAnchorElement])[];
   #screen = new AbortController();
   #shownAs: string | undefined;
 
-  /** @param onLeave called when it closes itself, so that the door can open */
-  constructor(session: Session, onLeave: () => void) {
+  /**
+   * @param behind what it covers: out of reach of keys and screen readers while the hall is open
+   * @param onLeave called when it closes itself, so that the door can open
+   */
+  constructor(session: Session, behind: HTMLElement, onLeave: () => void) {
+    this.#behind = behind;
     this.#session = session;
     this.#api = new Api(session);
     this.#onLeave = onLeave;
@@ -92,6 +97,7 @@ export class Hall {
   close(): void {
     this.#screen.abort();
     this.root.hidden = true;
+    this.#behind.inert = false;
     this.#body.replaceChildren();
   }
 
@@ -103,6 +109,7 @@ export class Hall {
     this.#screen = new AbortController();
     this.#shownAs = this.#who();
     this.root.hidden = false;
+    this.#behind.inert = true;
     for (const [of, link] of this.#links) {
       if (of === name) link.setAttribute('aria-current', 'page');
       else link.removeAttribute('aria-current');
