@@ -47,9 +47,9 @@ export const LIMITS = Object.freeze({
   signInBurst: 20,
   signInsPerSecond: 1,
   /** Wrong passwords for one e-mail from one network, and from one network for all: burst, and refill per second. */
-  wrongPerPairBurst: 5,
+  wrongPerPairBurst: 10,
   wrongPerPairPerSecond: 1 / 60,
-  wrongPerNetworkBurst: 30,
+  wrongPerNetworkBurst: 50,
   wrongPerNetworkPerSecond: 1 / 10,
   /** Other requests that cost a disk read or a fold (`/api`, `/metrics`, `/monitor`) of one address. */
   queryBurst: 60,

@@ -12,6 +12,17 @@ import { GameError } from './kernel/errors.ts';
 /** Exit codes, after sysexits.h where it has one. */
 const EXIT = { BUG: 1, USAGE: 64, UNAVAILABLE: 69, DATA: 73, CONFIG: 78 } as const;
 
+/** Of starts that fail, by code. */
+const EXIT_OF: Readonly<Record<string, number>> = {
+  PORT_IN_USE: EXIT.UNAVAILABLE,
+  DATABASE_UNAVAILABLE: EXIT.UNAVAILABLE,
+  DATABASE_FAILED: EXIT.UNAVAILABLE,
+  DATA_UNWRITABLE: EXIT.DATA,
+  DATA_IN_USE: EXIT.DATA,
+  DATABASE_TOO_OLD: EXIT.CONFIG,
+  SCHEMA_NEWER: EXIT.CONFIG,
+};
+
 /** The same signal again within this time is a copy: Ctrl-C reaches us from the terminal and again from npm. */
 const SIGNAL_COPY_MS = 500;
 
@@ -165,13 +176,7 @@ function fail(error: unknown): never {
     process.exit(EXIT.CONFIG);
   }
   process.stderr.write(`${error.message}\n`);
-  process.exit(
-    code === 'PORT_IN_USE'
-      ? EXIT.UNAVAILABLE
-      : code === 'DATA_UNWRITABLE' || code === 'DATA_IN_USE'
-        ? EXIT.DATA
-        : EXIT.BUG,
-  );
+  process.exit(EXIT_OF[code] ?? EXIT.BUG);
 }
 
 main().catch(fail);

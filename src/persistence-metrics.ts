@@ -8,7 +8,7 @@ import type { Persistence } from './persistence.ts';
 type Row<T> = readonly [name: string, help: string, type: 'counter' | 'gauge', of: (one: T) => number];
 
 export function* persistenceMetrics(persistence: Persistence): Iterable<MetricFamily> {
-  const { guards, projector, reactors, bus, eventLog, ledger, boards, database, revocations } = persistence;
+  const { guards, projector, reactors, relay, eventLog, ledger, boards, database, revocations } = persistence;
   yield* rows(guards, ({ name }) => ({ store: name }), [
     [
       'hypogeum_breaker_state',
@@ -77,7 +77,7 @@ export function* persistenceMetrics(persistence: Persistence): Iterable<MetricFa
     views: projector.readings,
     reactors: reactors.readings,
     parked: persistence.parkedCounts,
-    ...(bus === undefined ? {} : { relay: bus.relay }),
+    ...(relay === undefined ? {} : { relay: relay.reading }),
   });
   yield* resultMetrics(persistence.results.collect());
 }

@@ -31,12 +31,15 @@ import { playerAccount } from './economy/ledger-state.ts';
 import { rewardsReactor } from './economy/rewards.ts';
 import { TradeWatch } from './economy/trade-watch.ts';
 import { EVENTS } from './events/catalogue.ts';
+import type { EventBus } from './events/event-bus.ts';
 import type { StoredEvent } from './events/event-log.ts';
 import type { FollowerReading } from './events/follower.ts';
+import { LocalBus } from './events/local-bus.ts';
 import { LogTail } from './events/log-tail.ts';
 import { Projector } from './events/projector.ts';
 import { Reactors } from './events/reactors.ts';
 import { Friends } from './friends/friends.ts';
+import { ERRORS, GameError } from './kernel/errors.ts';
 import { BoardFeeder } from './leaderboards/board-feeder.ts';
 import type { BoardIndex } from './leaderboards/board-index.ts';
 import { BOARDS } from './leaderboards/boards.ts';
@@ -72,7 +75,10 @@ export interface Persistence {
   readonly reactors: Reactors;
   readonly boards: BoardFeeder;
   readonly guards: readonly Guard[];
-  readonly bus: NatsBus | undefined;
+  /** For what a studio adds: other programs over NATS, or this one. */
+  readonly bus: EventBus;
+  /** How far NATS is; undefined without it. */
+  readonly relay: { readonly reading: FollowerReading } | undefined;
   /** Events that wait for a person, by consumer, as of a few seconds ago. */
   readonly parkedCounts: ReadonlyMap<string, number>;
   /** Of all areas. */
@@ -227,7 +233,12 @@ async function openAll(
     table,
     log: eventLog,
     friendsOf: (playerId) => friends.friendsOf(playerId),
-    namesOf,
+    // A board without names is better than none: the index answers also while the database is away.
+    namesOf: (playerIds) =>
+      namesOf(playerIds).catch((error: unknown) => {
+        if (error instanceof GameError && ERRORS[error.code].status === 503) return new Map<string, string>();
+        throw error;
+      }),
     isPlayer,
   });
 
@@ -256,6 +267,10 @@ async function openAll(
     onStateChange: noteState('nats'),
     onChange: noteFollower,
     onParked: noteParked,
+    onFault: (consumer, error) => {
+      if (error === undefined) log.info({ consumer }, 'consumes again');
+      else log.warn({ err: error, consumer }, 'cannot consume');
+    },
   });
 
   let parkedCounts: ReadonlyMap<string, number> = new Map();
@@ -281,10 +296,22 @@ async function openAll(
     reactors,
     boards,
     bus,
+    relay:
+      bus instanceof LocalBus
+        ? undefined
+        : {
+            get reading() {
+              return bus.relay;
+            },
+          },
     get parkedCounts() {
       return parkedCounts;
     },
-    guards: [database.guard, ...(redisGuard === undefined ? [] : [redisGuard])],
+    guards: [
+      database.guard,
+      ...(redisGuard === undefined ? [] : [redisGuard]),
+      ...(bus instanceof LocalBus ? [] : [bus.guard]),
+    ],
     routes: (onSignIn) =>
       allRoutes({
         accounts,
@@ -342,10 +369,14 @@ async function openBus(
   config: Config,
   stores: Pick<NatsBusOptions, 'log' | 'store' | 'parked' | 'tail'>,
   open: (() => Promise<unknown> | unknown)[],
-  callbacks: Pick<NatsBusOptions, 'onStateChange' | 'onChange' | 'onParked'>,
-): Promise<NatsBus | undefined> {
+  callbacks: Pick<NatsBusOptions, 'onStateChange' | 'onChange' | 'onParked' | 'onFault'>,
+): Promise<NatsBus | LocalBus> {
   const { natsUrl } = config.stores;
-  if (natsUrl === undefined) return undefined;
+  if (natsUrl === undefined) {
+    const local = new LocalBus({ ...stores, ...callbacks });
+    open.push(() => local.close());
+    return local;
+  }
   const { NatsBus } = await import('./adapters/nats-bus.ts');
   const bus = new NatsBus({ url: natsUrl, catalogue: EVENTS, ...stores, ...callbacks });
   open.push(() => bus.close());
