@@ -31,6 +31,7 @@ import { Metrics } from './ops/metrics.ts';
 import { hashPassword } from './ops/panel-access.ts';
 import { openPersistence, type Persistence } from './persistence.ts';
 import { persistenceMetrics, routeMetrics } from './persistence-metrics.ts';
+import { loadModel } from './ratings/rating.ts';
 import { admitting, type Tokens } from './sessions/tokens.ts';
 
 /** Where `vite build` puts the client. */
@@ -197,6 +198,8 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     async listen() {
       try {
         await http.listen();
+        // Loading it takes a tenth of a second: not in the middle of the first rated match, and not before players may come.
+        setImmediate(() => void loadModel());
         if (ownJournal !== undefined) tidying = tidyJournal(ownJournal, settler, log);
       } catch (error) {
         closing ??= close();

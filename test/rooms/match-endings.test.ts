@@ -132,7 +132,16 @@ describe('a match that ends, or goes on elsewhere,', () => {
     const { sessions } = (await game.server.services.journal.load(room.match.id))!;
     assert.deepEqual(
       sessions.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString())),
-      [{ kind: 'seated', seat: 0, sessionId: player.room.sessionId, name: 'Aelia', ...identity }],
+      [
+        {
+          kind: 'seated',
+          seat: 0,
+          sessionId: player.room.sessionId,
+          name: 'Aelia',
+          playerId: identity.playerId,
+          isAnonymous: true,
+        },
+      ],
     );
   });
 
