@@ -32,7 +32,7 @@ import { Roster } from '../src/match/roster.ts';
 import { type Seat, SeatTable } from '../src/match/seat-table.ts';
 import { TickPlugin } from '../src/match/tick-plugin.ts';
 import { checkName, guestName } from '../src/sessions/names.ts';
-import type { Identity } from '../src/sessions/tokens.ts';
+import type { Admitted } from '../src/sessions/tokens.ts';
 import type { Revoked, RoomMetadata, RoomServices } from './room-services.ts';
 
 export type { Revocations, Revoked, RoomLog, RoomMetadata, RoomServices, RoomSettings } from './room-services.ts';
@@ -60,7 +60,7 @@ export interface GameRoomTypes {
   input: Schema;
 }
 
-export type Player = Client<{ auth: Identity }>;
+export type Player = Client<{ auth: Admitted }>;
 
 /**
  * How far a room is on its way out. `running`: the match goes on. The others say how it ends, from the moment that is
@@ -332,7 +332,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     if (this.#ending === 'shutdown') throw new GameError('DRAINING');
     if (this.#isShut) throw new GameError('MATCH_ENDED');
     // It may have ended after the seat was reserved.
-    this.services.revocations?.check(client.auth.sessionId);
+    this.services.revocations?.check(client.auth.signInId);
     if (this.#seats.ofPlayer(playerId) !== undefined) throw new GameError('SEAT_TAKEN');
     const name = wantedName === undefined ? guestName(playerId) : checkName(wantedName);
     const seat = this.#seats.take({ isBot: false, name, playerId, sessionId: client.sessionId });
@@ -366,7 +366,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
     const giveUp = (): void => void resumed.reject(false);
     const timer = this.clock.setTimeout(giveUp, RECONNECT_SECONDS * 1000);
-    this.#held.set(client.sessionId, { signIn: client.auth?.sessionId, giveUp });
+    this.#held.set(client.sessionId, { signIn: client.auth?.signInId, giveUp });
     const end = (): void => {
       timer.clear();
       this.#held.delete(client.sessionId);
@@ -393,7 +393,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   /** A sign-in ended: its client is shown out and cannot come back; nobody else notices. */
   #throwOut({ sessionId, code }: Revoked): void {
     for (const client of this.clients) {
-      if (client.auth?.sessionId !== sessionId) continue;
+      if (client.auth?.signInId !== sessionId) continue;
       this.services.log.info({ matchId: this.matchId, playerId: client.auth.playerId, code }, 'thrown out');
       this.kickClient(client.sessionId, code === 'ACCOUNT_BANNED' ? CLOSE.BANNED : CLOSE.SIGNED_OUT, code);
     }

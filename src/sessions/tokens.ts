@@ -8,7 +8,7 @@
  *     defineRoom(admitting(ArenaRoom, tokens), { services })
  *
  * where {@link admitting} adds nothing but that static method. A room reads who joined as `client.auth`, an
- * {@link Identity}. What is thrown there reaches the client with the code first in its message (`AUTH_EXPIRED: The
+ * {@link Admitted}. What is thrown there reaches the client with the code first in its message (`AUTH_EXPIRED: The
  * token …`) under the framework's status 525; see `invokeMethod` in src/server.ts.
  */
 import { randomBytes } from 'node:crypto';
@@ -225,13 +225,23 @@ export function withRevocations(
 type RoomClass = new (...args: any[]) => object;
 
 /**
- * The class, admitting only bearers of a valid token; `client.auth` is then their {@link Identity}. What else bars
+ * Who took a seat. The sign-in has another name here than in {@link Identity}: a member `sessionId` of what `onAuth`
+ * gives back would become the room's session id, so that two seats of one sign-in would be one, and everybody in the
+ * room would learn it.
+ */
+export interface Admitted extends Omit<Identity, 'sessionId'> {
+  readonly signInId: string;
+}
+
+/**
+ * The class, admitting only bearers of a valid token; `client.auth` is then {@link Admitted}. What else bars
  * somebody (a session that was ended, a ban) is asked by the `verify` that is given.
  */
 export function admitting<Class extends RoomClass>(room: Class, tokens: Pick<Tokens, 'verify'>): Class {
   const admitted = class extends room {
-    static onAuth(token: unknown): Promise<Identity> {
-      return tokens.verify(token);
+    static async onAuth(token: unknown): Promise<Admitted> {
+      const { sessionId: signInId, ...identity } = await tokens.verify(token);
+      return { ...identity, signInId };
     }
   };
   // The framework and its panels show this name.

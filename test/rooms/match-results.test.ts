@@ -216,8 +216,7 @@ describe('the result of a match', () => {
   });
 
   describe('when a sign-in ends', () => {
-    const signIn = (room: ToldArena, player: TestPlayer) =>
-      room.clients.getById(player.room.sessionId)!.auth!.sessionId;
+    const signIn = (room: ToldArena, player: TestPlayer) => room.clients.getById(player.room.sessionId)!.auth!.signInId;
 
     for (const [code, close] of [
       ['ACCOUNT_BANNED', CLOSE.BANNED],
