@@ -60,6 +60,8 @@ export interface PersistenceOptions {
 /** Sign-ins whose time is over are forgotten so often, ms. */
 const TIDY_EVERY_MS = 600_000;
 const COUNT_EVERY_MS = 15_000;
+/** A database that hangs holds up the end of the process this long at most, ms. */
+const CLOSE_MS = 5_000;
 
 export interface Persistence {
   readonly database: Database;
@@ -98,12 +100,13 @@ export async function openPersistence({ config, log }: PersistenceOptions): Prom
   // What is open, to be closed in reverse.
   const open: (() => Promise<unknown> | unknown)[] = [];
   const close = async (): Promise<void> => {
+    const deadlineMs = performance.now() + CLOSE_MS;
     for (let end = open.pop(); end !== undefined; end = open.pop()) {
-      try {
-        await end();
-      } catch (error) {
-        log.error({ err: error }, 'a store did not close');
-      }
+      const ended = Promise.resolve(end()).catch((error: unknown) =>
+        log.error({ err: error }, 'a store did not close'),
+      );
+      // The last is the private server, which has bounds of its own and must not outlive us.
+      await (open.length === 0 ? ended : Promise.race([ended, after(deadlineMs - performance.now())]));
     }
   };
   try {
@@ -394,4 +397,8 @@ function walletOf(ledger: Ledger, playerId: string): Promise<unknown> {
     balances: Object.fromEntries(state.balances(account)),
     items: [...state.itemsOf(account)],
   }));
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)).unref());
 }
