@@ -4,7 +4,6 @@
  */
 import { createServer, type Server as NodeServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { pipeline } from 'node:stream/promises';
 import {
   type AuthContext,
   defineServer,
@@ -15,7 +14,7 @@ import {
   ServerError,
 } from '@colyseus/core';
 import { monitor } from '@colyseus/monitor';
-import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
 import type { Caller, Route } from './api/route.ts';
 import type { RouteTotals } from './api/route-totals.ts';
 import { serveRoutes } from './api/serve.ts';
@@ -23,7 +22,6 @@ import type { Config } from './config.ts';
 import { GuardedTransport } from './guarded-transport.ts';
 import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
-import type { ReplayStore } from './match/replay-store.ts';
 import type { Health } from './ops/health.ts';
 import { addressOf, answerRefusal, HttpGate, networkOf } from './ops/http-gate.ts';
 import { frameworkLogger, type Logger } from './ops/logger.ts';
@@ -85,7 +83,6 @@ export interface HttpServerOptions {
   readonly log: Logger;
   readonly health: Health;
   readonly metrics: Metrics;
-  readonly replays: Pick<ReplayStore, 'list' | 'open'>;
   readonly rooms: Record<string, RegisteredHandler>;
   /** What the areas answer under `/api`, `/auth` and `/.well-known`. */
   readonly api: {
@@ -286,7 +283,6 @@ export class HttpServer {
     this.#routeHealth(app);
     this.#routeMetrics(app);
     this.#routeApi(app);
-    this.#routeReplays(app);
     this.#routeMonitor(app);
     if (!this.#options.config.isProduction) this.#routePlayground(app);
     this.#routeClient(app);
@@ -356,26 +352,6 @@ export class HttpServer {
     );
   }
 
-  #routeReplays(app: Express): void {
-    const { replays } = this.#options;
-    app.get('/api/replays', async (request, response) => {
-      const list = await replays.list(listLimit(request.query['limit']));
-      response.set('Cache-Control', 'no-store').json({
-        replays: list.map(({ id, bytes, header }) => ({ id, bytes, ...header })),
-      });
-    });
-    app.get('/api/replays/:id', async (request, response) => {
-      const { bytes, stream } = await replays.open(request.params['id']);
-      response.set({
-        'Content-Type': 'application/octet-stream',
-        'Content-Length': String(bytes),
-        // Of one match there is one replay for ever.
-        'Cache-Control': 'public, max-age=86400',
-      });
-      await streamTo(response, stream);
-    });
-  }
-
   #routeMonitor(app: Express): void {
     const access = new PanelAccess({
       passwordHash: this.#options.monitorPasswordHash,
@@ -437,24 +413,6 @@ export class HttpServer {
 
 function rateLimit(burst: number, perSecond: number): RateLimit {
   return new RateLimit({ burst, perSecond, addressesMax: LIMITS.rateAddressesMax });
-}
-
-function listLimit(text: unknown): number {
-  if (text === undefined) return LIMITS.replaysListedMax;
-  const limit = typeof text === 'string' && /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > LIMITS.replaysListedMax) {
-    throw new GameError('INVALID_INPUT', { query: 'limit', wanted: `1 to ${LIMITS.replaysListedMax}` });
-  }
-  return limit;
-}
-
-async function streamTo(response: Response, stream: NodeJS.ReadableStream): Promise<void> {
-  try {
-    await pipeline(stream, response);
-  } catch (error) {
-    // A client that goes away in the middle is none of our faults.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
-  }
 }
 
 function listenRefusal(cause: NodeJS.ErrnoException, host: string, port: number): GameError {

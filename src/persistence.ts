@@ -49,7 +49,7 @@ import { LIMITS } from './limits.ts';
 import type { Logger } from './ops/logger.ts';
 import { RateLimit } from './ops/rate-limit.ts';
 import { MatchResults } from './results/match-results.ts';
-import { allRoutes } from './routes.ts';
+import { allRoutes, type RouteDeps } from './routes.ts';
 import { Tokens, withRevocations } from './sessions/tokens.ts';
 
 export interface PersistenceOptions {
@@ -84,7 +84,7 @@ export interface Persistence {
   /** Events that wait for a person, by consumer, as of a few seconds ago. */
   readonly parkedCounts: ReadonlyMap<string, number>;
   /** Of all areas. */
-  routes(onSignIn: () => void): Route[];
+  routes(deps: Pick<RouteDeps, 'onSignIn' | 'replays'>): Route[];
   /** Calls back when the database answers again after it did not. */
   onBack(listener: () => void): void;
   /** Ends everything in the order of who needs whom. Idempotent; never rejects for a store that is away. */
@@ -315,11 +315,11 @@ async function openAll(
       ...(redisGuard === undefined ? [] : [redisGuard]),
       ...(bus instanceof LocalBus ? [] : [bus.guard]),
     ],
-    routes: (onSignIn) =>
+    routes: (deps) =>
       allRoutes({
+        ...deps,
         accounts,
         tokens,
-        onSignIn,
         economy: { ledger, reader: economy, watch: tradeWatch, exists: isPlayer },
         friends,
         leaderboards,

@@ -7,8 +7,10 @@ import { type EconomyRoutesDeps, economyRoutes } from './economy/routes.ts';
 import { type FriendRouteDeps, friendRoutes } from './friends/routes.ts';
 import type { Leaderboards } from './leaderboards/leaderboards.ts';
 import { leaderboardRoutes } from './leaderboards/routes.ts';
+import type { ReplayStore } from './match/replay-store.ts';
 import type { RatingReader } from './ratings/rating-reader.ts';
 import { ratingRoutes } from './ratings/routes.ts';
+import { replayRoutes } from './replay-routes.ts';
 import type { ResultReader } from './results/result-reader.ts';
 import { resultRoutes } from './results/routes.ts';
 
@@ -20,6 +22,7 @@ export interface RouteDeps extends AccountRoutesOptions, FriendRouteDeps {
   readonly results: ResultReader;
   readonly ratings: RatingReader;
   readonly leaderboards: Leaderboards;
+  readonly replays: Pick<ReplayStore, 'list' | 'open'>;
 }
 
 export function allRoutes(deps: RouteDeps): Route[] {
@@ -31,6 +34,7 @@ export function allRoutes(deps: RouteDeps): Route[] {
     ...leaderboardRoutes(deps.leaderboards),
     ...ratingRoutes(deps),
     ...resultRoutes(deps),
+    ...replayRoutes(deps.replays),
   ];
   return [...routes, openApiRoute(routes, API_VERSION)];
 }

@@ -166,11 +166,10 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     health,
     metrics,
     api: {
-      routes: persistence.routes(() => metrics.countSignIn()),
+      routes: persistence.routes({ onSignIn: () => metrics.countSignIn(), replays }),
       identify: (authorization) => verify.verify(/^Bearer (.*)$/i.exec(authorization)?.[1]),
       totals: routeTotals,
     },
-    replays,
     rooms: Object.fromEntries(
       Object.entries(options.rooms ?? ROOMS).map(([name, room]) => [
         name,

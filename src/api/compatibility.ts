@@ -1,5 +1,5 @@
 /** Tells whether clients of one description of the API still work with another. */
-import type { OpenApiDocument, Operation } from './openapi.ts';
+import type { Content, OpenApiDocument, Operation } from './openapi.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -32,14 +32,21 @@ function* operationBreaks(name: string, before: Operation, now: Operation): Iter
   if (askedNow !== undefined) yield* inputBreaks(`${name} body`, asked ?? { properties: {} }, askedNow);
   for (const [status, { content }] of Object.entries(before.responses)) {
     if (Number(status) >= 400) continue;
-    const answered = now.responses[status]?.content['application/json'].schema;
-    if (answered === undefined) yield `${name} no longer answers ${status}`;
-    else yield* outputBreaks(`${name} answer`, content['application/json'].schema, answered);
+    const answered = now.responses[status]?.content;
+    if (answered === undefined) {
+      yield `${name} no longer answers ${status}`;
+      continue;
+    }
+    for (const [mediaType, { schema }] of Object.entries(content)) {
+      const same = answered[mediaType as keyof Content];
+      if (same === undefined) yield `${name} no longer answers ${mediaType}`;
+      else if (schema !== undefined) yield* outputBreaks(`${name} answer`, schema, same.schema ?? {});
+    }
   }
 }
 
 function bodyOf(operation: Operation): Schema | undefined {
-  return operation.requestBody?.content['application/json'].schema;
+  return operation.requestBody?.content['application/json']?.schema;
 }
 
 function* inputBreaks(place: string, before: Schema, now: Schema): Iterable<string> {

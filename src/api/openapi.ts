@@ -1,7 +1,7 @@
 /** Describes declared routes as an OpenAPI 3.1 document, from the very shapes they are served with. */
 import * as z from 'zod';
 import { ERRORS, type ErrorCode } from '../kernel/errors.ts';
-import { defineRoute, type Route } from './route.ts';
+import { BINARY, defineRoute, type Route } from './route.ts';
 
 export interface OpenApiDocument {
   readonly openapi: '3.1.0';
@@ -20,7 +20,7 @@ export interface Operation {
   readonly tags: readonly string[];
   readonly security?: readonly object[];
   readonly parameters?: readonly Parameter[];
-  readonly requestBody?: { readonly required: boolean; readonly content: JsonContent };
+  readonly requestBody?: { readonly required: boolean; readonly content: Content };
   readonly responses: Readonly<Record<string, Answered>>;
 }
 
@@ -35,11 +35,23 @@ export interface Parameter {
 export interface Answered {
   readonly description: string;
   readonly headers?: object;
-  readonly content: JsonContent;
+  readonly content: Content;
 }
 
-type JsonContent = { readonly 'application/json': { readonly schema: JsonSchema } };
+/** By media type; JSON but for a binary answer. */
+export type Content = Readonly<Partial<Record<'application/json' | 'application/octet-stream', MediaType>>>;
+interface MediaType {
+  /** Absent: bytes. */
+  readonly schema?: JsonSchema;
+}
 type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** The schema of what is JSON. @throws TypeError if it is not */
+export function jsonSchemaOf({ content }: { readonly content: Content }): JsonSchema {
+  const schema = content['application/json']?.schema;
+  if (schema === undefined) throw new TypeError('not described as JSON');
+  return schema;
+}
 
 const TOKEN_REFUSALS: readonly ErrorCode[] = [
   'AUTH_MISSING',
@@ -199,7 +211,10 @@ function responsesOf(route: Route): Record<string, Answered> {
   const responses: Record<string, Answered> = {
     [String(route.status ?? 200)]: {
       description: 'Done.',
-      content: { 'application/json': { schema: withOpenObjects(schemaOf(route.answer, 'output')) } },
+      content:
+        route.answer === BINARY
+          ? { 'application/octet-stream': {} }
+          : { 'application/json': { schema: withOpenObjects(schemaOf(route.answer, 'output')) } },
     },
   };
   const byStatus = Map.groupBy(refusalsOf(route), (code) => ERRORS[code].status);

@@ -2,7 +2,8 @@
  * What one HTTP command or question looks like: path, shapes in and out, who may ask. The same declaration is served
  * (src/api/serve.ts), described (src/api/openapi.ts) and tested against its own description.
  */
-import type * as z from 'zod';
+import type { Readable } from 'node:stream';
+import * as z from 'zod';
 import type { ErrorCode, GameError } from '../kernel/errors.ts';
 
 export const ROLES = ['player', 'moderator', 'admin'] as const;
@@ -41,6 +42,17 @@ export interface RouteRequest<Params, Query, Body, Who> {
   readonly signal: AbortSignal;
 }
 
+/** An answer of so many bytes that are no JSON. The stream is consumed or destroyed, whatever comes. */
+export interface BinaryAnswer {
+  readonly bytes: number;
+  readonly stream: Readable;
+}
+
+/** The `answer` of a route that gives a {@link BinaryAnswer}: served as `application/octet-stream`. */
+export const BINARY = z.custom<BinaryAnswer>(
+  (value) => typeof value === 'object' && value !== null && 'stream' in value,
+);
+
 export interface RouteSpec<
   P extends z.ZodType,
   Q extends z.ZodType,
@@ -60,6 +72,7 @@ export interface RouteSpec<
   /** Values are strings as they come: coerce in the shape. */
   readonly query?: Q;
   readonly body?: B;
+  /** The shape of the answer, sent as JSON; or {@link BINARY}. */
   readonly answer: A;
   /** Codes it may refuse with, besides those every route may. */
   readonly refusals?: readonly ErrorCode[];

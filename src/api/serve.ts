@@ -5,11 +5,12 @@
  * It expects what the gate leaves behind: `request.body` is the bounded text of the body.
  */
 import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
 import * as z from 'zod';
 import { GameError } from '../kernel/errors.ts';
 import { canonicalJson, hasPlainText, readJson } from './json-body.ts';
-import { type Caller, ROLES, type Role, type Route } from './route.ts';
+import { BINARY, type BinaryAnswer, type Caller, ROLES, type Role, type Route } from './route.ts';
 import { type Outcome, RouteTotals } from './route-totals.ts';
 
 /** Bounds what one player asks for; `RateLimit` of src/ops is one. */
@@ -116,6 +117,10 @@ async function answer(
       fingerprint: sha256(canonicalJson(asked)),
       signal: gone.signal,
     });
+    if (route.answer === BINARY) {
+      outcome = (await sendBytes(result as BinaryAnswer, route, request, response)) ? 'ok' : 'gone';
+      return;
+    }
     // An answer that is not as described is a bug, and could be a secret that slipped out of a row.
     const text = JSON.stringify(route.answer.parse(result));
     if (gone.signal.aborted) {
@@ -136,6 +141,36 @@ async function answer(
     throw error;
   } finally {
     totals.count(route, outcome, performance.now() - startedAtMs);
+  }
+}
+
+/** False if the client went away in the middle, which is none of our faults. */
+async function sendBytes(
+  { bytes, stream }: BinaryAnswer,
+  route: Route,
+  request: Request,
+  response: Response,
+): Promise<boolean> {
+  if (response.destroyed) {
+    stream.destroy();
+    return false;
+  }
+  response.status(route.status ?? 200).set({
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': String(bytes),
+    'Cache-Control': route.cache ?? 'no-store',
+  });
+  if (request.method === 'HEAD') {
+    stream.destroy();
+    response.end();
+    return true;
+  }
+  try {
+    await pipeline(stream, response);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE') return false;
+    throw error;
   }
 }
 

@@ -8,6 +8,7 @@
  * server's listeners themselves: {@link HttpGate.enclose} after they are all there, {@link HttpGate.watch} before it
  * listens.
  */
+import { isUtf8 } from 'node:buffer';
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -55,8 +56,8 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 /** How many times the allowed body is read before the connection of a too large one is cut. */
 const LINGER_FACTOR = 16;
 const METHODS_WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
-/** Routes whose body is JSON or nothing. */
-const JSON_PATHS = /^\/(?:matchmake|auth)\//;
+/** Paths of the framework, which takes whatever is JSON for options. Our own routes read their bodies themselves. */
+const JSON_PATHS = /^\/matchmake\//;
 
 export class HttpGate {
   readonly #options: GateOptions;
@@ -192,6 +193,8 @@ export class HttpGate {
     if (body === undefined) return 'TOO_LARGE';
     const enclosed = request as IncomingMessage & { body?: unknown };
     if (!JSON_PATHS.test(pathOf(request))) {
+      // Decoded as it is: replacement characters in place of what is no UTF-8 would be text that nobody sent.
+      if (!isUtf8(body)) return 'INVALID_INPUT';
       enclosed.body = body.toString('utf8');
       return undefined;
     }

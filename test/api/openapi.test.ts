@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { breaksOf } from '../../src/api/compatibility.ts';
-import { describeRoutes, type OpenApiDocument, openApiRoute } from '../../src/api/openapi.ts';
-import { defineRoute } from '../../src/api/route.ts';
+import { describeRoutes, jsonSchemaOf, type OpenApiDocument, openApiRoute } from '../../src/api/openapi.ts';
+import { BINARY, defineRoute } from '../../src/api/route.ts';
 import { apiDocs } from '../../src/cli/api-docs.ts';
 import { ERRORS } from '../../src/kernel/errors.ts';
-import { describedRoutes } from '../../src/routes.ts';
+import { API_VERSION, describedRoutes } from '../../src/routes.ts';
 import { madeUpCaller, serveForTest } from '../fixtures/api.ts';
 
 const committed = (name: string) => readFileSync(`docs/${name}`, 'utf8');
-const released = JSON.parse(committed('openapi.json')) as OpenApiDocument;
+/** Descriptions of releases, each kept as it was. */
+const GOLDEN = 'test/golden/api';
+const described = JSON.parse(committed('openapi.json')) as OpenApiDocument;
 
 const thing = (more: { body?: z.ZodType; answer?: z.ZodType; query?: z.ZodType; needsKey?: boolean } = {}) =>
   defineRoute({
@@ -35,31 +37,52 @@ describe('the description of the API', () => {
 
   it('has every route that is served and nothing else, with a name of its own', () => {
     const served = describedRoutes().map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
-    const described = Object.entries(released.paths).flatMap(([path, methods]) =>
+    const named = Object.entries(described.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     );
-    assert.deepEqual(described.sort(), served.sort());
-    const ids = Object.values(released.paths).flatMap((methods) =>
+    assert.deepEqual(named.sort(), served.sort());
+    const ids = Object.values(described.paths).flatMap((methods) =>
       Object.values(methods).map((one) => one.operationId),
     );
     assert.equal(new Set(ids).size, ids.length);
   });
 
   it('names every parameter of each path, and the codes of every refusal under their status', () => {
-    for (const [path, methods] of Object.entries(released.paths)) {
+    for (const [path, methods] of Object.entries(described.paths)) {
       for (const operation of Object.values(methods)) {
         const named = (operation.parameters ?? []).filter((one) => one.in === 'path').map((one) => one.name);
         const wanted = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
         assert.deepEqual(named.sort(), wanted.sort(), path);
-        for (const [status, { content }] of Object.entries(operation.responses)) {
+        for (const [status, answered] of Object.entries(operation.responses)) {
           if (Number(status) < 400) continue;
-          const { properties } = content['application/json'].schema as { properties: { code: { enum: string[] } } };
+          const { properties } = jsonSchemaOf(answered) as { properties: { code: { enum: string[] } } };
           for (const code of properties.code.enum) {
             assert.equal(String(ERRORS[code as keyof typeof ERRORS].status), status, code);
           }
         }
       }
     }
+  });
+
+  it('breaks no client of a release (test/golden/api)', () => {
+    const versions = readdirSync(GOLDEN).map((name) => name.replace(/\.json$/, ''));
+    assert.ok(versions.length > 0);
+    for (const version of versions) {
+      const golden = JSON.parse(readFileSync(`${GOLDEN}/${version}.json`, 'utf8')) as OpenApiDocument;
+      assert.equal(golden.info.version, version, 'a file has the name of its version');
+      const breaks = breaksOf(golden, described);
+      assert.deepEqual(
+        breaks,
+        [],
+        `clients of ${version} would break. Add a new route or member beside the old one, and keep that. ` +
+          'The files in test/golden/api are what clients were promised: never edit or remove one.',
+      );
+    }
+    assert.ok(
+      versions.includes(API_VERSION),
+      `${API_VERSION} has no file. With a release that changes the API: raise API_VERSION (src/routes.ts), ` +
+        `npm run api:docs, and cp docs/openapi.json ${GOLDEN}/${API_VERSION}.json`,
+    );
   });
 
   it('is told by the server itself, and its answers fit it, refusals as well', async () => {
@@ -77,7 +100,7 @@ describe('the description of the API', () => {
       for (const asked of [{}, { token: undefined }, { token: 'ann' }, { key: undefined }, { body: { size: 0.5 } }]) {
         const { status, body } = await make(asked);
         statuses.add(status);
-        const schema = { ...responses[String(status)]!.content['application/json'].schema };
+        const schema = { ...jsonSchemaOf(responses[String(status)]!) };
         const codes = (schema['properties'] as { code?: { enum: string[] } }).code?.enum;
         if (status >= 400) {
           assert.ok(codes!.includes(body.code), `${body.code} is described`);
@@ -108,6 +131,17 @@ describe('a change of the API', () => {
       query: z.strictObject({ dry: z.string().optional() }),
     });
     assert.deepEqual(breaks(more), []);
+  });
+
+  it('from JSON to bytes, or back, is a break', () => {
+    const place = 'POST /api/things/{thingId}';
+    const bytes = describeRoutes([thing({ answer: BINARY })], '1');
+    assert.deepEqual(bytes.paths['/api/things/{thingId}']!['post']!.responses['201']!.content, {
+      'application/octet-stream': {},
+    });
+    assert.deepEqual(breaksOf(bytes, bytes), []);
+    assert.deepEqual(breaksOf(before, bytes), [`${place} no longer answers application/json`]);
+    assert.deepEqual(breaksOf(bytes, before), [`${place} no longer answers application/octet-stream`]);
   });
 
   it('that takes away, or wants more, is a break', () => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import * as z from 'zod';
 import { canonicalJson, readJson } from '../../src/api/json-body.ts';
-import { defineRoute, type Route } from '../../src/api/route.ts';
+import { BINARY, defineRoute, type Route } from '../../src/api/route.ts';
 import { RouteTotals } from '../../src/api/route-totals.ts';
 import { GameError } from '../../src/kernel/errors.ts';
 import { madeUpCaller, type ServedApi, serveForTest } from '../fixtures/api.ts';
@@ -19,6 +20,13 @@ const id = z.strictObject({ id: z.string().max(20) });
 const seen = { key: z.string().nullable(), fingerprint: z.string() };
 let waiting = 0;
 let aborted = 0;
+const BYTES = Buffer.alloc(200_000, 7);
+/** Of the answer in bytes that was asked for last. */
+let stream: Readable;
+
+function* endlessly(bytes: Buffer): Iterable<Buffer> {
+  for (;;) yield bytes;
+}
 
 const ROUTES: Route[] = [
   defineRoute({
@@ -42,6 +50,24 @@ const ROUTES: Route[] = [
       by: caller?.playerId ?? null,
       tokenRefusal: tokenRefusal?.code ?? null,
     }),
+  }),
+  defineRoute({
+    method: 'GET',
+    path: '/api/files/:id',
+    summary: 'Bytes',
+    tag: 'things',
+    role: 'nobody',
+    params: id,
+    answer: BINARY,
+    cache: 'public, max-age=9',
+    run: ({ params }) => {
+      if (params.id === 'missing') throw new GameError('NOT_FOUND');
+      if (params.id === 'endless') stream = Readable.from(endlessly(BYTES));
+      else if (params.id === 'broken')
+        stream = new Readable({ read: () => void stream.destroy(new Error('bad disk')) });
+      else stream = Readable.from([BYTES]);
+      return { bytes: BYTES.length, stream };
+    },
   }),
   defineRoute({
     method: 'GET',
@@ -255,6 +281,34 @@ describe('routes as they are served', () => {
     const reading = () => [...totals.collect()].find(({ route }) => route === 'GET /api/poll');
     await until(() => reading()?.outcomes.get('gone') === 1, 'the poll to be counted');
     assert.equal(reading()!.outcomes.size, 1);
+  });
+
+  it('may answer bytes, with length and cache rule, or refuse as any other', async () => {
+    const whole = await fetch(`${api.url}/api/files/x`);
+    assert.ok(BYTES.equals(Buffer.from(await whole.arrayBuffer())));
+    const wanted = ['application/octet-stream', String(BYTES.length), 'public, max-age=9'];
+    const headers = ({ headers: of }: Response) =>
+      ['content-type', 'content-length', 'cache-control'].map((name) => of.get(name));
+    assert.deepEqual(headers(whole), wanted);
+    const head = await fetch(`${api.url}/api/files/x`, { method: 'HEAD' });
+    assert.deepEqual(headers(head), wanted);
+    assert.ok(stream.destroyed, 'what nobody reads is let go of');
+    assert.equal((await api.ask('/api/files/missing')).body.code, 'NOT_FOUND');
+  });
+
+  it('let go of bytes whose reader has gone, and break off where they cannot be read', async () => {
+    const outcomes = () => [...totals.collect()].find(({ route }) => route === 'GET /api/files/:id')?.outcomes;
+    const gone = outcomes()?.get('gone') ?? 0;
+    const leaving = new AbortController();
+    const { body } = await fetch(`${api.url}/api/files/endless`, { signal: leaving.signal });
+    await body!.getReader().read();
+    leaving.abort();
+    await until(() => stream.destroyed, 'the stream to be let go of');
+    await until(() => outcomes()?.get('gone') === gone + 1, 'it to be counted');
+    const bugs = api.bugs.length;
+    await assert.rejects(fetch(`${api.url}/api/files/broken`).then((answer) => answer.arrayBuffer()));
+    await until(() => api.bugs.length === bugs + 1, 'the fault to be told');
+    assert.equal((api.bugs.at(-1) as Error).message, 'bad disk');
   });
 
   it('count outcomes and durations by route, never by what was asked', async () => {

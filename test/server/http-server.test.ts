@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { Client } from '@colyseus/sdk';
 import { ERRORS, type ErrorCode, GameError } from '../../src/kernel/errors.ts';
+import type { ReplayHeader } from '../../src/kernel/replay-file.ts';
 import type { ReplayStore } from '../../src/match/replay-store.ts';
 import { generateTokenKey, Tokens } from '../../src/sessions/tokens.ts';
+import { matchHeader } from '../fixtures/recorded-match.ts';
 import { disposal, MONITOR_PASSWORD, type Surface, startSurface } from '../fixtures/surface.ts';
 
 const JSON_BODY = { 'content-type': 'application/json' };
@@ -68,11 +70,12 @@ describe('the HTTP surface', () => {
   describe('sign-in', () => {
     it('works with the unmodified SDK, and the token joins a room as that player', async () => {
       const client = await anonymous();
-      const { user } = await client.auth.getUserData<{ playerId: string; isAnonymous: boolean }>();
+      const { user } = await client.auth.getUserData<{ playerId: string; isAnonymous: boolean; sessionId: string }>();
       assert.match(user.playerId, /^a-/);
       assert.equal(user.isAnonymous, true);
       const room = await client.joinOrCreate('lobby');
-      assert.deepEqual(await room.request('who'), user);
+      const { sessionId: signInId, ...who } = user;
+      assert.deepEqual(await room.request('who'), { ...who, signInId });
       await room.leave();
     });
 
@@ -179,6 +182,17 @@ describe('the HTTP surface', () => {
         }
       });
     }
+
+    it('of a sign-in is read as any other of ours: JSON by its type, and no member twice', async () => {
+      const signIn = (contentType: string, body: string) =>
+        surface.fetch('/auth/anonymous', { method: 'POST', headers: { 'content-type': contentType }, body });
+      assert.equal((await signIn('application/json; charset=utf-8', '{"a":1}')).status, 200);
+      for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
+        await refusedWith(await signIn(type, '{"a":1}'), 'INVALID_INPUT');
+      }
+      await refusedWith(await signIn('application/json', '{"a":1,"a":2}'), 'INVALID_INPUT');
+      await refusedWith(await signIn('application/json', '{"__proto__":{}}'), 'INVALID_INPUT');
+    });
 
     it('over 64 KB is refused TOO_LARGE, announced or streamed', async () => {
       for (const bytes of [65_537, 900_000, 20_000_000]) {
@@ -569,9 +583,25 @@ describe('the client and its replays', () => {
   let surface: Surface;
   let folder: string;
   const file = Buffer.from('a replay, compressed');
+  const headerOf = (id: string): ReplayHeader => ({
+    ...matchHeader(id),
+    players: [{ seat: 0, name: 'Ada', playerId: 'p', isBot: false, joinedTick: 0 }],
+    result: {
+      reason: 'completed',
+      standings: [{ seat: 0, name: 'Ada', playerId: 'p', isBot: false, score: { frags: 1 } }],
+    },
+    ticks: 40,
+    finalHash: '0'.repeat(16),
+    hashEveryTicks: 30,
+  });
+  /** With what the API keeps to itself. */
+  const stored = (id: string) => ({
+    ...headerOf(id),
+    result: { ...headerOf(id).result, participants: [{ seat: 0, playerId: 'a-secret' }] },
+  });
   const replays = {
     list: async (limit: number) =>
-      Array.from({ length: Math.min(limit, 3) }, (_, i) => ({ id: `m${i}`, bytes: 20, header: { simId: 'arena' } })),
+      Array.from({ length: Math.min(limit, 3) }, (_, i) => ({ id: `m${i}`, bytes: 20, header: stored(`m${i}`) })),
     open: async (id: string) => {
       if (id !== 'm1') throw new GameError('REPLAY_NOT_FOUND', { id });
       return { bytes: file.length, stream: Readable.from([file]) };
@@ -621,8 +651,8 @@ describe('the client and its replays', () => {
     const list = async (query: string) => surface.fetch(`/api/replays${query}`);
     const body = (await (await list('?limit=2')).json()) as { replays: unknown[] };
     assert.deepEqual(body.replays, [
-      { id: 'm0', bytes: 20, simId: 'arena' },
-      { id: 'm1', bytes: 20, simId: 'arena' },
+      { id: 'm0', bytes: 20, ...headerOf('m0') },
+      { id: 'm1', bytes: 20, ...headerOf('m1') },
     ]);
     for (const query of [
       '?limit=0',
@@ -631,7 +661,7 @@ describe('the client and its replays', () => {
       '?limit=1&limit=2',
       '?limit=',
       '?limit=-1',
-      '?limit=1e1',
+      '?limit=1.5',
     ]) {
       await refusedWith(await list(query), 'INVALID_INPUT');
     }
@@ -641,8 +671,13 @@ describe('the client and its replays', () => {
     const response = await surface.fetch('/api/replays/m1');
     assert.equal(response.headers.get('content-length'), String(file.length));
     assert.deepEqual(Buffer.from(await response.arrayBuffer()), file);
-    for (const id of ['m9', '..%2fm1', '%00']) {
+    assert.equal(response.headers.get('content-type'), 'application/octet-stream');
+    assert.equal(response.headers.get('cache-control'), 'public, max-age=86400');
+    for (const id of ['m9', '..%2fm1']) {
       await refusedWith(await surface.fetch(`/api/replays/${id}`), 'REPLAY_NOT_FOUND');
+    }
+    for (const id of ['%00', 'm'.repeat(300)]) {
+      await refusedWith(await surface.fetch(`/api/replays/${id}`), 'INVALID_INPUT');
     }
   });
 });
