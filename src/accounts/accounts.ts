@@ -170,7 +170,7 @@ export class Accounts {
 
   /**
    * A device that has signed in to the account before shows it by its last refresh token, used up or not, and then has
-   * a budget of its own: nobody in its network can spend that.
+   * a budget of its own for that account: nobody in its network can spend that.
    * @throws GameError CREDENTIALS_INVALID, CREDENTIALS_WRONG, ACCOUNT_BANNED, RATE_LIMITED, OVERLOADED
    */
   async signIn(
@@ -179,11 +179,14 @@ export class Accounts {
   ): Promise<SignedIn> {
     const { email, password } = checked(request);
     const device = request.refreshToken === undefined ? undefined : await this.#deviceOf(email, request.refreshToken);
-    const source = device ?? network;
+    const source = device?.sessionId ?? network;
     const credential = await this.#credential(email, password, source);
     const playerId = await this.#options.store.findCredential(credential);
-    if (playerId === undefined) {
+    // It vouches for its own account only: anybody may have one under the same e-mail, and as many devices as sign-ins.
+    const isVouched = device !== undefined && playerId === device.playerId;
+    if (playerId === undefined || !(isVouched || source === network || this.#mayGuess(credential, network))) {
       this.#countWrong(credential, source);
+      if (source !== network) this.#countWrong(credential, network);
       throw new GameError('CREDENTIALS_WRONG');
     }
     const signedIn = await this.#admit(playerId, ({ account, credential: present }) => {
@@ -251,6 +254,8 @@ export class Accounts {
   ): Promise<void> {
     const { email, credential } = await this.#prove(caller.playerId, request.password, network);
     const next = await this.#credential(email, normalPassword(request.newPassword), network);
+    // As with a registration, ACCOUNT_EXISTS tells that the pair is another one's.
+    this.#countWrong(next, network);
     await this.#options.store.change(caller.playerId, (held) => {
       mustBeWelcome(held.account, this.#nowMs());
       if (held.credential === undefined || !isSame(held.credential, credential)) {
@@ -554,8 +559,8 @@ export class Accounts {
     return createHmac('sha256', this.#secret).update('email').update(email).digest();
   }
 
-  /** Names the sign-in of an account with that e-mail to which a refresh token once belonged. */
-  async #deviceOf(email: string, text: unknown): Promise<string | undefined> {
+  /** The sign-in of an account with that e-mail to which a refresh token once belonged. */
+  async #deviceOf(email: string, text: unknown): Promise<{ sessionId: string; playerId: string } | undefined> {
     let token: RefreshToken;
     try {
       token = readRefreshToken(text);
@@ -564,7 +569,8 @@ export class Accounts {
     }
     const found = await this.#options.store.findSession(token.sessionId);
     const isProved = found !== undefined && judgeFamily(found.session, hashesOf(token));
-    return isProved && found.emailKey?.equals(this.#emailKey(email)) ? token.sessionId : undefined;
+    if (!isProved || !found.emailKey?.equals(this.#emailKey(email))) return undefined;
+    return { sessionId: token.sessionId, playerId: found.playerId };
   }
 
   /**
@@ -573,13 +579,15 @@ export class Accounts {
    */
   async #credential(email: string, password: string, network?: string): Promise<Credential> {
     const emailKey = this.#emailKey(email);
-    const { wrongPerPair, wrongPerNetwork, hasher } = this.#options;
-    const pair = pairOf({ emailKey }, network ?? '');
-    if (network !== undefined && (wrongPerPair.isSpent(pair) || wrongPerNetwork.isSpent(network))) {
-      throw new GameError('RATE_LIMITED');
-    }
+    if (network !== undefined && !this.#mayGuess({ emailKey }, network)) throw new GameError('RATE_LIMITED');
+    const isKnown = this.#known.has(pairOf({ emailKey }, network ?? ''));
     const salt = createHmac('sha256', this.#secret).update('salt').update(email).digest().subarray(0, 16);
-    return { emailKey, passwordHash: await hasher.hash(password, salt, network ?? '', this.#known.has(pair)) };
+    return { emailKey, passwordHash: await this.#options.hasher.hash(password, salt, network ?? '', isKnown) };
+  }
+
+  #mayGuess(credential: Pick<Credential, 'emailKey'>, source: string): boolean {
+    const { wrongPerPair, wrongPerNetwork } = this.#options;
+    return !wrongPerPair.isSpent(pairOf(credential, source)) && !wrongPerNetwork.isSpent(source);
   }
 
   #countWrong(credential: Credential, network: string): void {

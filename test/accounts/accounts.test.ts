@@ -158,6 +158,41 @@ describe('accounts', () => {
     await refusedWith('RATE_LIMITED', registered(email, 'password 10'));
   });
 
+  it('count new passwords as guesses, as these also tell whether a pair is right', async () => {
+    const email = address();
+    await registered(email, 'of the victim');
+    const attacker = await registered(email, 'password 0');
+    const change = (guess: number) =>
+      stage.accounts.changePassword(
+        callerOf(attacker),
+        { password: `password ${guess}`, newPassword: `password ${guess + 1}` },
+        network,
+      );
+    for (let guess = 0; guess < 8; guess++) await change(guess);
+    await refusedWith('RATE_LIMITED', change(8));
+  });
+
+  it('let a device of one account vouch for no other that claims the same e-mail', async () => {
+    const email = address();
+    const victim = await stage.accounts.register({ email, password: 'of the victim' }, '192.0.2.99');
+    await registered(email, 'of the attacker');
+    const guess = async (password: string) => {
+      // Each sign-in to an account of one's own would bring a device that never guessed.
+      const own = await stage.accounts.signIn({ email, password: 'of the attacker' }, network).catch(() => mine);
+      mine = own;
+      return stage.accounts.signIn({ email, password, refreshToken: own.refreshToken }, network);
+    };
+    let mine = await stage.accounts.signIn({ email, password: 'of the attacker' }, network);
+    for (let tried = 0; tried < 9; tried++) await refusedWith('CREDENTIALS_WRONG', guess(`password ${tried}`));
+    // By now the network has no guess left, and neither has a device in it, for what is not its own.
+    await refusedWith('CREDENTIALS_WRONG', guess('of the victim'));
+    assert.equal((await guess('of the attacker')).user.playerId, mine.user.playerId);
+    // Who has two accounts under one e-mail changes between them on one device.
+    const elsewhere = { email, password: 'of the victim', refreshToken: mine.refreshToken };
+    const changed = await stage.accounts.signIn(elsewhere, '192.0.2.98');
+    assert.equal(changed.user.playerId, victim.user.playerId);
+  });
+
   it('give a name to one of those who want it at once', async () => {
     const names = [
       'Sappho',
