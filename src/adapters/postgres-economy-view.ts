@@ -33,11 +33,12 @@ const TABLES = [
   'economy_owners',
   'economy_holds',
   'economy_trades',
+  'economy_trades_closed',
   'economy_erased',
 ] as const;
 
 export function economyView(): Projection<Tx> {
-  return { name: 'economy', version: 1, types: ECONOMY_TYPES, fold, reset, tables: [...TABLES] };
+  return { name: 'economy', version: 2, types: ECONOMY_TYPES, fold, reset, tables: [...TABLES] };
 }
 
 /** A page of events by what it comes to. */
@@ -174,13 +175,13 @@ const OPEN_TYPES = new Set(ECONOMY_TYPES.filter((type) => type.includes('trade')
 /** Holds and trades that this page touches: folded by the rules themselves, from what the view has of them. */
 async function foldOpen(tx: Tx, events: readonly StoredEvent[], page: Page): Promise<void> {
   const touching = events.filter(({ type }) => OPEN_TYPES.has(type));
+  const state = new LedgerState();
   if (touching.length > 0) {
     const tradeIds = new Set(touching.map(({ payload }) => (payload as { tradeId?: string }).tradeId ?? ''));
     const { rows } = await tx.query<{ body: string }>(
       'select body from economy_trades where trade_id = any($1::text[])',
       [[...tradeIds]],
     );
-    const state = new LedgerState();
     state.load({ ...NOTHING, trades: rows.map(({ body }) => JSON.parse(body) as Trade) });
     for (const event of touching) state.apply(event);
     await upsert(
@@ -202,6 +203,12 @@ async function foldOpen(tx: Tx, events: readonly StoredEvent[], page: Page): Pro
   }
   if (page.tradesClosed.size > 0) {
     await tx.query('delete from economy_trades where trade_id = any($1::text[])', [[...page.tradesClosed]]);
+    await upsert(
+      tx,
+      'economy_trades_closed',
+      'trade_id',
+      [...page.tradesClosed].map((tradeId) => [tradeId, JSON.stringify(state.trade(tradeId))]),
+    );
   }
 }
 
@@ -242,6 +249,25 @@ export class PostgresEconomy implements LedgerReader {
     }
   }
 
+  /** Tables of the view that are not there. @throws GameError DATABASE_UNAVAILABLE, OVERLOADED */
+  async missingTables(): Promise<readonly string[]> {
+    const { rows } = await this.#database.query<{ name: string }>(
+      'select name from unnest($1::text[]) name where to_regclass(quote_ident(name)) is null',
+      [TABLES],
+    );
+    return rows.map(({ name }) => name);
+  }
+
+  /** How many events of the stream the view has, and how many there are. @throws as {@link missingTables} */
+  async progress(): Promise<{ readonly seq: number; readonly length: number }> {
+    const { rows } = await this.#database.query<{ seq: number; length: number }>(
+      `select coalesce((select seq from economy_head), 0) as seq,
+         coalesce((select seq from events where stream = $1 order by seq desc limit 1), 0) as length`,
+      [ECONOMY_STREAM],
+    );
+    return rows[0]!;
+  }
+
   async history(account: string, before: number, limit: number): Promise<readonly HistoryEntry[]> {
     const { rows } = await this.#database.query<Omit<HistoryEntry, 'changes'> & { asset: string; deltaMinor: number }>(
       `select position, at_ms as "atMs", type, reason, cause, asset, delta_minor as "deltaMinor"
@@ -264,6 +290,14 @@ export class PostgresEconomy implements LedgerReader {
       entry.changes.push({ asset, deltaMinor });
     }
     return entries;
+  }
+
+  async closedTrade(tradeId: string): Promise<Trade | undefined> {
+    const { rows } = await this.#database.query<{ body: string }>(
+      'select body from economy_trades_closed where trade_id = $1',
+      [tradeId],
+    );
+    return rows[0] === undefined ? undefined : (JSON.parse(rows[0].body) as Trade);
   }
 
   async provenance(itemId: string): Promise<Provenance | undefined> {

@@ -1,5 +1,6 @@
 /** What is asked of the view `economy`. The port; src/adapters/postgres-economy-view.ts folds and answers it. */
 import type { LedgerSnapshot } from './ledger-state.ts';
+import type { Trade } from './trade.ts';
 
 /** One event as one account has it in its history. */
 export interface HistoryEntry {
@@ -38,4 +39,6 @@ export interface LedgerReader {
   history(account: string, before: number, limit: number): Promise<readonly HistoryEntry[]>;
   /** @throws as {@link snapshot} */
   provenance(itemId: string): Promise<Provenance | undefined>;
+  /** As it ended: a ledger knows the last ones that itself saw closing, and not those before its start. @throws as {@link snapshot} */
+  closedTrade(tradeId: string): Promise<Trade | undefined>;
 }

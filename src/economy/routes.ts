@@ -11,12 +11,12 @@ import type { Ledger, Outcome } from './ledger.ts';
 import type { LedgerReader } from './ledger-reader.ts';
 import { escrowAccount, type LedgerState, playerAccount } from './ledger-state.ts';
 import { findProduct, PRODUCTS } from './shop.ts';
-import { sideOf } from './trade.ts';
+import { sideOf, type Trade } from './trade.ts';
 import type { TradeWatch } from './trade-watch.ts';
 
 export interface EconomyRoutesDeps {
   readonly ledger: Ledger;
-  readonly reader: Pick<LedgerReader, 'history' | 'provenance'>;
+  readonly reader: Pick<LedgerReader, 'history' | 'provenance' | 'closedTrade'>;
   readonly watch: TradeWatch;
   /** Whether an account of that id exists. */
   readonly exists: (playerId: string) => Promise<boolean>;
@@ -301,14 +301,29 @@ function shopRoutes({ ledger }: EconomyRoutesDeps): Route[] {
   ];
 }
 
-function tradeRoutes({ ledger, watch, exists }: EconomyRoutesDeps): Route[] {
+function tradeRoutes({ ledger, reader, watch, exists }: EconomyRoutesDeps): Route[] {
   const params = z.strictObject({ tradeId: id });
   const refusals = ['TRADE_UNKNOWN', 'TRADE_CLOSED', 'OVERLOADED', 'DATABASE_UNAVAILABLE'] as const;
-  const look = (tradeId: string, callerId: string) =>
-    ledger.query((state) => {
-      sideOf(state.trade(tradeId), callerId);
-      return tradeOf(state, tradeId);
+  const look = async (tradeId: string, callerId: string) => {
+    const known = await ledger.query((state) => state.trade(tradeId) !== undefined);
+    const closed = known ? undefined : await reader.closedTrade(tradeId);
+    return ledger.query((state) => {
+      const trade = state.trade(tradeId) ?? closed;
+      sideOf(trade, callerId);
+      return tradeOf(state, trade!);
     });
+  };
+  /** A trade that this process does not know any more is over, and not unknown. */
+  const execute = async (tradeId: string, callerId: string, command: Parameters<Ledger['execute']>[0]) => {
+    try {
+      await ledger.execute(command);
+    } catch (error) {
+      if (!(error instanceof GameError) || error.code !== 'TRADE_UNKNOWN') throw error;
+      const { status } = await look(tradeId, callerId);
+      throw new GameError('TRADE_CLOSED', { status });
+    }
+    return look(tradeId, callerId);
+  };
   return [
     defineRoute({
       method: 'POST',
@@ -337,7 +352,7 @@ function tradeRoutes({ ledger, watch, exists }: EconomyRoutesDeps): Route[] {
       answer: z.strictObject({ trades: z.array(tradeAnswer) }),
       run: ({ caller }) =>
         ledger.query((state) => ({
-          trades: [...state.tradesOf(caller.playerId)].map((tradeId) => tradeOf(state, tradeId)),
+          trades: [...state.tradesOf(caller.playerId)].map((tradeId) => tradeOf(state, state.trade(tradeId)!)),
         })),
     }),
     defineRoute({
@@ -376,8 +391,7 @@ function tradeRoutes({ ledger, watch, exists }: EconomyRoutesDeps): Route[] {
       async run({ caller, params: { tradeId }, body, key, fingerprint }) {
         const assets = body.assets.map(({ asset, amountMinor }): [string, number] => [asset, amountMinor]);
         const decide = offerInTrade(tradeId, caller.playerId, { assets, itemIds: body.itemIds });
-        await ledger.execute({ key, fingerprint, decide });
-        return look(tradeId, caller.playerId);
+        return execute(tradeId, caller.playerId, { key, fingerprint, decide });
       },
     }),
     defineRoute({
@@ -393,8 +407,7 @@ function tradeRoutes({ ledger, watch, exists }: EconomyRoutesDeps): Route[] {
       refusals: ['TRADE_CHANGED', 'FUNDS_SHORT', 'ITEM_MISSING', 'ITEM_HELD', ...refusals],
       async run({ caller, params: { tradeId }, body, key, fingerprint }) {
         const decide = confirmTrade(tradeId, caller.playerId, body.offerVersion);
-        await ledger.execute({ key, fingerprint, decide });
-        return look(tradeId, caller.playerId);
+        return execute(tradeId, caller.playerId, { key, fingerprint, decide });
       },
     }),
     defineRoute({
@@ -406,10 +419,8 @@ function tradeRoutes({ ledger, watch, exists }: EconomyRoutesDeps): Route[] {
       params,
       answer: tradeAnswer,
       refusals,
-      async run({ caller, params: { tradeId }, key, fingerprint }) {
-        await ledger.execute({ key, fingerprint, decide: cancelTrade(tradeId, caller.playerId) });
-        return look(tradeId, caller.playerId);
-      },
+      run: ({ caller, params: { tradeId }, key, fingerprint }) =>
+        execute(tradeId, caller.playerId, { key, fingerprint, decide: cancelTrade(tradeId, caller.playerId) }),
     }),
   ];
 }
@@ -441,9 +452,8 @@ function heldBy(state: LedgerState, callerId: string): { asset: string; amountMi
   return amountsOf(sums);
 }
 
-function tradeOf(state: LedgerState, tradeId: string): z.output<typeof tradeAnswer> {
-  const trade = state.trade(tradeId)!;
-  const { status, why, version, offerVersion, expiresAtMs, playerIds, offers, hasConfirmed } = trade;
+function tradeOf(state: LedgerState, trade: Trade): z.output<typeof tradeAnswer> {
+  const { tradeId, status, why, version, offerVersion, expiresAtMs, playerIds, offers, hasConfirmed } = trade;
   return {
     tradeId,
     status,

@@ -28,7 +28,11 @@ describe('the economy over HTTP', () => {
     watch = new TradeWatch(ledger);
     const known = new Set(Object.values(callers).map(({ playerId }) => playerId));
     // The view itself is tested with the database; here it has nothing to tell.
-    const reader = { history: async (): Promise<HistoryEntry[]> => [], provenance: async () => undefined };
+    const reader = {
+      history: async (): Promise<HistoryEntry[]> => [],
+      provenance: async () => undefined,
+      closedTrade: async () => undefined,
+    };
     const routes = economyRoutes({ ledger, watch, reader, exists: async (playerId) => known.has(playerId) });
     api = await serveForTest(routes, { callers });
     await give(ledger, ANN, { coins: 1_000, gems: 40, 'item/flare': 2 });

@@ -15,8 +15,11 @@ import {
 } from '../../src/economy/decide.ts';
 import { Ledger } from '../../src/economy/ledger.ts';
 import { playerAccount } from '../../src/economy/ledger-state.ts';
+import { economyRoutes } from '../../src/economy/routes.ts';
+import { TradeWatch } from '../../src/economy/trade-watch.ts';
 import { EVENTS } from '../../src/events/catalogue.ts';
-import { Projector } from '../../src/events/projector.ts';
+import { Projector, viewKey } from '../../src/events/projector.ts';
+import { madeUpCaller, serveForTest } from '../fixtures/api.ts';
 import { type FreshDatabase, freshDatabase } from '../fixtures/database.ts';
 import { codeOf, give, newId, SETUP } from './world.ts';
 
@@ -179,6 +182,42 @@ describe('the ledger in PostgreSQL', () => {
     const restarted = await Ledger.open({ log: logs[1]!, reader: economy });
     assert.equal(await restarted.query((state) => state.balance(playerAccount('ann'), 'coins')), 10);
     await restarted.close();
+  });
+
+  it('answers the command that closed a trade with the closed trade, also after a restart and a rebuild', async () => {
+    const [ledger] = ledgers as [Ledger];
+    const callers = { ann: madeUpCaller('ann'), bob: madeUpCaller('bob'), eve: madeUpCaller('eve') };
+    await give(ledger, callers.ann.playerId, { coins: 10 });
+    const close: (() => Promise<void> | void)[] = [];
+    const serve = async (of: Ledger) => {
+      const watch = new TradeWatch(of);
+      const routes = economyRoutes({ ledger: of, reader: economy, watch, exists: async () => true });
+      const api = await serveForTest(routes, { callers });
+      close.push(() => watch.close(), api.close);
+      return api;
+    };
+    const first = await serve(ledger);
+    const open = { token: 'ann', key: 'open', body: { withPlayerId: callers.bob.playerId } };
+    const { tradeId } = (await first.ask('/api/trades', open)).body;
+    const path = `/api/trades/${tradeId}`;
+    const offer = { assets: [{ asset: 'coins', amountMinor: 10 }] };
+    const { offerVersion } = (await first.ask(`${path}/offer`, { method: 'PUT', token: 'ann', body: offer })).body;
+    const confirm = (token: string) => ({ token, key: `confirm-${token}`, body: { offerVersion } });
+    await first.ask(`${path}/confirm`, confirm('ann'));
+    const settled = (await first.ask(`${path}/confirm`, confirm('bob'))).body;
+    assert.equal(settled.status, 'settled');
+    await views.forget(viewKey('economy'));
+    await projector.caughtUp(await logs[0]!.head());
+    const restarted = await Ledger.open({ log: logs[1]!, reader: economy });
+    const second = await serve(restarted);
+    assert.deepEqual((await second.ask(`${path}/confirm`, confirm('bob'))).body, settled);
+    assert.deepEqual((await second.ask(path, { token: 'ann' })).body, settled);
+    assert.equal((await second.ask(path, { token: 'eve' })).body.code, 'TRADE_UNKNOWN');
+    const late = { method: 'PUT', token: 'ann', body: offer };
+    assert.equal((await second.ask(`${path}/offer`, late)).body.code, 'TRADE_CLOSED');
+    for (const each of close) await each();
+    await restarted.close();
+    assert.deepEqual(await faults(), []);
   });
 
   it('answers a key that was used before the restart with the first answer', async () => {

@@ -11,4 +11,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '004-economy': lazily(async () => (await import('./004-economy.ts')).economy),
   '005-results': lazily(async () => (await import('./005-results.ts')).results),
   '006-boards': lazily(async () => (await import('./006-boards.ts')).boards),
+  '007-closed-trades': lazily(async () => (await import('./007-closed-trades.ts')).closedTrades),
 };
