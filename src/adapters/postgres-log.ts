@@ -67,7 +67,7 @@ export class PostgresLog implements EventLog {
   readonly #nowMs: () => number;
   readonly #queueMax: number;
   readonly #queueWeightMax: number;
-  /** Tells own notifications from those of other processes. */
+  /** Tells notifications of what own watchers were told already from all others. */
   readonly #origin = randomUUID();
   readonly #query: Query;
   #queue: Job[] = [];
@@ -128,7 +128,9 @@ export class PostgresLog implements EventLog {
     const query: Query = (config) => tx.query(config);
     // A refusal of its own holds the head from its first look on, so what it was told stays so.
     // What it finds is not remembered: it is true for others only once the caller commits.
-    const stored = await this.#store([checked], query, Number.POSITIVE_INFINITY, { lengths: new Map() });
+    // Nobody is told before that either: the notification is of no origin, so that own watchers hear of the commit by it.
+    const options = { lengths: new Map<string, number>(), origin: '' };
+    const stored = await this.#store([checked], query, Number.POSITIVE_INFINITY, options);
     const verdict = stored.decision.verdicts[0]!;
     if (verdict.kind === 'refuse') throw verdict.error;
     if (verdict.kind === 'repeat') return repeated(await this.#keyed(query, append.key!));
@@ -297,7 +299,7 @@ export class PostgresLog implements EventLog {
     batch: readonly CheckedAppend[],
     query: Query,
     attemptsMax: number,
-    { isTrusting = false, lengths = this.#lengths } = {},
+    { isTrusting = false, lengths = this.#lengths, origin = this.#origin } = {},
   ): Promise<Stored> {
     const facts: LogFacts = { lengths, keys: new Map() };
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
@@ -312,7 +314,7 @@ export class PostgresLog implements EventLog {
       const asked = query({
         name: 'event-append',
         text: APPEND_SQL,
-        values: [this.#nowMs(), this.#origin, ...values],
+        values: [this.#nowMs(), origin, ...values],
         rowMode: 'array',
       });
       const answered = await (isSure ? asked.catch(undefinedIfTaken) : asked);

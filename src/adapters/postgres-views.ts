@@ -51,7 +51,8 @@ export class PostgresViews implements ViewStore<Tx> {
   }
 
   async advance(name: string, from: number, to: Checkpoint, work: (tx: Tx) => Promise<void>): Promise<void> {
-    const timeout = to.position < from || to.version === 0 ? { timeoutMs: RESET_TIMEOUT_MS } : {};
+    // To the beginning goes only who empties its view; one that was forgotten stands there already.
+    const timeout = to.position === 0 ? { timeoutMs: RESET_TIMEOUT_MS } : {};
     try {
       await this.#database.transaction(async (tx) => {
         await move(tx, name, from, to);

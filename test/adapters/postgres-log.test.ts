@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Database } from '../../src/adapters/database.ts';
 import { PostgresLog } from '../../src/adapters/postgres-log.ts';
@@ -231,6 +232,26 @@ describe('PostgresLog', () => {
       await once(AbortSignal.timeout(50), 'abort');
     }
     assert.ok(calls > before);
+    end();
+  });
+
+  it('tells own watchers of what was appended within a transaction, not with the next look a second later', async () => {
+    let calls = 0;
+    const end = log.watch(() => calls++);
+    const heardOf = async (work: () => Promise<unknown>): Promise<void> => {
+      const before = calls;
+      await work();
+      for (const deadline = Date.now() + 10_000; calls === before && Date.now() < deadline; ) await delay(5);
+      assert.ok(calls > before);
+    };
+    // Listening says so by a call of its own; here by what another process appends.
+    await heardOf(() => another().append(append('a/1', 0, 'one')));
+    const beganAtMs = performance.now();
+    for (let n = 0; n < 10; n++) {
+      await heardOf(() => database.transaction((tx) => log.appendWithin(tx, append('a/2', n, 'within'))));
+    }
+    // The looks alone would take ten times a second.
+    assert.ok(performance.now() - beganAtMs < 5_000);
     end();
   });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Kysely, sql } from 'kysely';
-import type { Tx } from '../../src/adapters/database.ts';
+import { Database, type Tx } from '../../src/adapters/database.ts';
 import { MIGRATIONS } from '../../src/adapters/migrations/index.ts';
 import { PostgresLog } from '../../src/adapters/postgres-log.ts';
 import { PostgresParked } from '../../src/adapters/postgres-parked.ts';
@@ -164,6 +164,35 @@ describe('views in PostgreSQL', function () {
     await db.database.query('alter table hidden rename to sums');
     await projector!.caughtUp(6);
     assert.equal(await sum(), 6);
+  });
+
+  it('are emptied in the time that a large one takes, not in that of a statement, when somebody wants them rebuilt', async () => {
+    const database = await Database.open({ url: db.url, connectionsMax: 5, timeoutMs: 400 });
+    const impatient = new PostgresViews(database, MIGRATIONS);
+    const view = sumView();
+    const slow: Projection<Tx> = {
+      ...view,
+      async reset(tx) {
+        await tx.query('select pg_sleep(1)');
+        await view.reset(tx);
+      },
+    };
+    projector = new Projector({ log, store: impatient, projections: [slow], retryMaxMs: 50 });
+    try {
+      const position = await count(5);
+      await impatient.advance('view/sums', 0, { position: 0, version: 1 }, view.reset);
+      projector.start();
+      await projector.caughtUp(position);
+      await impatient.forget('view/sums');
+      const rebuilds = () => projector!.readings[0]!.rebuildsTotal;
+      await until(() => rebuilds() === 1, 'a rebuild');
+      await projector.caughtUp(position);
+      assert.equal(await sum(), 10);
+    } finally {
+      await projector.stop();
+      await impatient.close();
+      await database.close();
+    }
   });
 
   it('stay with their checkpoint, whatever stands in names and reasons', async () => {
