@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Database } from '../adapters/database.ts';
 import { PostgresEconomy } from '../adapters/postgres-economy-view.ts';
@@ -28,6 +29,7 @@ const USAGE = `Usage: npm run economy -- COMMAND [options]
   show ACCOUNT                balances and items; ACCOUNT is player:ID, mint, sink, fees or escrow:HOLD
   grant PLAYER ASSET AMOUNT   gives a player something out of the mint, as \`operator\`
 
+  --wait SECONDS        audit: how long a view that is behind may take to catch up, 0 to 3600 (default: 10)
   --key KEY             grant: done once for ever under this key (default: a new one, which is printed)
   --data DIR            data folder (default: HYPOGEUM_DATA or .data), unless DATABASE_URL is set
   --json                one line of JSON instead of text
@@ -41,6 +43,9 @@ const OPERANDS: Readonly<Record<string, number>> = { audit: 0, show: 1, grant: 3
 const PLAYER_ID = /^[a-z]-[A-Za-z0-9_-]{22}$/;
 const KEY = /^[\x21-\x7e]{1,64}$/;
 const PROGRESS_EVERY_MS = 100;
+const POLL_EVERY_MS = 100;
+const WAIT_DEFAULT_S = '10';
+const WAIT_MAX_S = 3_600;
 const ITEMS_SHOWN = 1_000;
 
 export interface EconomyCliContext {
@@ -56,6 +61,7 @@ interface Options {
   readonly command: string;
   readonly operands: readonly string[];
   readonly key: string | undefined;
+  readonly waitMs: number;
   readonly dataDir: string;
   readonly isJson: boolean;
 }
@@ -75,7 +81,7 @@ export async function runEconomyCli(argv: readonly string[], context: EconomyCli
     const log = new PostgresLog({ database, catalogue: EVENTS });
     try {
       if (options.command === 'audit') return await audit(database, log, options, context);
-      return await (options.command === 'show' ? show : give)(log, options, context);
+      return await (options.command === 'show' ? show : give)(database, log, options, context);
     } finally {
       await log.close();
       await close();
@@ -115,8 +121,13 @@ function parse(argv: readonly string[], { env }: EconomyCliContext): Options | u
   if (values.key !== undefined && (command !== 'grant' || !KEY.test(values.key))) {
     throw new UsageError('--key is for grant: 1 to 64 visible ASCII characters.');
   }
+  const wait = values.wait ?? WAIT_DEFAULT_S;
+  const waitS = /^\d{1,4}$/.test(wait) ? Number(wait) : Number.NaN;
+  if (!(waitS <= WAIT_MAX_S) || (values.wait !== undefined && command !== 'audit')) {
+    throw new UsageError(`--wait is for audit: whole seconds, at most ${WAIT_MAX_S}.`);
+  }
   const dataDir = values.data ?? (env['HYPOGEUM_DATA']?.trim() || '.data');
-  return { command, operands, key: values.key, dataDir, isJson: values.json === true };
+  return { command, operands, key: values.key, waitMs: waitS * 1_000, dataDir, isJson: values.json === true };
 }
 
 function parseEconomyArgs(argv: readonly string[]) {
@@ -125,6 +136,7 @@ function parseEconomyArgs(argv: readonly string[]) {
     allowPositionals: true,
     options: {
       key: { type: 'string' },
+      wait: { type: 'string' },
       data: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
@@ -139,11 +151,15 @@ async function audit(
   context: EconomyCliContext,
 ): Promise<number> {
   const { stdout, stderr } = context;
+  const economy = new PostgresEconomy(database);
+  const missing = await economy.missingTables();
+  const viewSeqMin = missing.length > 0 ? 0 : await viewCaughtUp(economy, options.waitMs);
   // Before the log is read: what a running server adds meanwhile is in the log, and the view stands somewhere in it.
-  const view = await new PostgresEconomy(database).snapshot();
+  const view = missing.length > 0 ? undefined : await economy.snapshot();
   let shownAtMs = 0;
   const report = await auditEconomy(log, {
-    view,
+    ...(view === undefined ? {} : { view, viewSeqMin }),
+    viewFaults: missing.map((table) => `the view has no table ${table}`),
     onProgress(events) {
       const nowMs = performance.now();
       if (!stderr.isTTY || nowMs - shownAtMs < PROGRESS_EVERY_MS) return;
@@ -157,14 +173,14 @@ async function audit(
     const circulating = Object.fromEntries(inCirculation);
     await print(
       stdout,
-      `${JSON.stringify({ ...counts, viewSeq: view.seq, inCirculation: circulating, faultsTotal, faults })}\n`,
+      `${JSON.stringify({ ...counts, viewSeq: view?.seq ?? null, inCirculation: circulating, faultsTotal, faults })}\n`,
     );
   } else {
     const { events, accounts, items, openHolds, openTrades } = counts;
     await print(
       stdout,
       `${events} events, ${accounts} accounts, ${items} unique items, ${openHolds} open holds, ` +
-        `${openTrades} open trades; the view has folded ${view.seq}.\n`,
+        `${openTrades} open trades; the view ${view === undefined ? 'cannot be read' : `has folded ${view.seq}`}.\n`,
     );
     for (const [asset, amount] of inCirculation) await print(stdout, `In circulation: ${amount} ${asset}\n`);
     if (faultsTotal === 0) await print(stdout, 'No fault was found.\n');
@@ -173,9 +189,27 @@ async function audit(
   return faultsTotal === 0 ? EXIT.FINE : EXIT.FAULTY;
 }
 
-async function show(log: PostgresLog, { operands, isJson }: Options, { stdout }: EconomyCliContext): Promise<number> {
+/**
+ * Waits until the view has everything that the log has now, or the time is up, as when no server is there to fold it.
+ * @returns how many events that is
+ */
+async function viewCaughtUp(economy: PostgresEconomy, waitMs: number): Promise<number> {
+  const until = performance.now() + waitMs;
+  const { length, ...first } = await economy.progress();
+  for (let { seq } = first; seq < length && performance.now() < until; { seq } = await economy.progress()) {
+    await delay(POLL_EVERY_MS);
+  }
+  return length;
+}
+
+async function show(
+  database: Database,
+  log: PostgresLog,
+  { operands, isJson }: Options,
+  { stdout }: EconomyCliContext,
+): Promise<number> {
   const account = operands[0]!;
-  const ledger = await Ledger.open({ log });
+  const ledger = await Ledger.open({ log, reader: new PostgresEconomy(database) });
   try {
     const found = await ledger.query((state) => ({
       account,
@@ -197,6 +231,7 @@ async function show(log: PostgresLog, { operands, isJson }: Options, { stdout }:
 }
 
 async function give(
+  database: Database,
   log: PostgresLog,
   { operands, key, isJson }: Options,
   { stdout }: EconomyCliContext,
@@ -209,7 +244,7 @@ async function give(
   const why = { reason: 'operator-grant', cause: 'operator' };
   const decide = grant(playerId, [[asset, amountMinor]], [], why);
   const once = key ?? randomBytes(12).toString('base64url');
-  const ledger = await Ledger.open({ log });
+  const ledger = await Ledger.open({ log, reader: new PostgresEconomy(database) });
   try {
     const fingerprint = `${playerId} ${asset} ${amountMinor}`;
     const { position, isRepeat } = await ledger.execute({ key: `economy-cli/${once}`, fingerprint, decide });

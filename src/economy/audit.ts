@@ -37,13 +37,18 @@ export interface AuditReport {
 export interface AuditOptions {
   /** A view of the same stream; it has to be the fold of the log at its own place. */
   readonly view?: LedgerSnapshot;
+  /** Event of the stream that the view has to have folded. Default 0: however far it is. */
+  readonly viewSeqMin?: number;
+  /** What is wrong with the view already, such as that it is not there. */
+  readonly viewFaults?: readonly string[];
   readonly onProgress?: (events: number) => void;
 }
 
 /** @throws what reading the log throws */
 export async function auditEconomy(log: Pick<EventLog, 'read'>, options: AuditOptions = {}): Promise<AuditReport> {
   const audit = new Audit();
-  const { view, onProgress } = options;
+  const { view, viewSeqMin = 0, viewFaults = [], onProgress } = options;
+  for (const fault of viewFaults) audit.fault(fault);
   let isCompared = view === undefined;
   const compareAt = (seq: number): void => {
     if (isCompared || view!.seq !== seq) return;
@@ -57,6 +62,10 @@ export async function auditEconomy(log: Pick<EventLog, 'read'>, options: AuditOp
     if (event.seq % PROGRESS_EVERY === 0) onProgress?.(event.seq);
   }
   if (!isCompared) audit.fault(`the view stands at event ${view!.seq}, which the log does not have`);
+  if (view !== undefined && view.seq < viewSeqMin) {
+    const behind = viewSeqMin - view.seq;
+    audit.fault(`the view has folded ${view.seq} of ${viewSeqMin} events and is ${behind} behind`);
+  }
   return audit.report();
 }
 

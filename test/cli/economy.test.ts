@@ -86,7 +86,36 @@ describe('npm run economy, and player history and restore', () => {
       expected: 'any',
       events: [Transferred({ legs, items: [], reason: 'bug', cause: 'bug' })],
     });
-    assert.match((await economy('audit')).out, /its legs of coins sum to 1/);
+    assert.match((await economy('audit', '--wait', '0')).out, /its legs of coins sum to 1/);
+  });
+
+  it('names a view that lacks a table, is empty or is behind, once it had its time to catch up', async () => {
+    await economy('grant', ANN, 'coins', '250');
+    const empty = await economy('audit', '--wait', '0');
+    assert.equal(empty.code, 1);
+    assert.match(empty.out, /the view has folded 0 of 1 events and is 1 behind/);
+    await fold();
+    await economy('grant', ANN, 'coins', '5');
+    assert.match((await economy('audit', '--wait', '0')).out, /the view has folded 1 of 2 events and is 1 behind/);
+    const waiting = economy('audit', '--wait', '60');
+    await fold();
+    assert.equal((await waiting).code, 0);
+    await fresh.database.query('drop table economy_items');
+    const { code, out } = await economy('audit', '--json');
+    assert.equal(code, 1);
+    const { viewSeq, faults } = JSON.parse(out);
+    assert.deepEqual({ viewSeq, faults }, { viewSeq: null, faults: ['the view has no table economy_items'] });
+    assert.equal((await economy('show', `player:${ANN}`)).out, '255 coins\n', 'which does without the view');
+  });
+
+  it('starts from the view, and not from the first event, where there is one', async () => {
+    await economy('grant', ANN, 'coins', '250');
+    await fold();
+    // Only who reads the log from its first event sees this.
+    await fresh.database.query("update events set payload = 'torn' where stream = 'economy' and seq = 1");
+    assert.equal((await economy('show', `player:${ANN}`)).out, '250 coins\n');
+    assert.equal((await economy('grant', ANN, 'coins', '1')).code, 0);
+    assert.match((await economy('audit', '--wait', '0')).err, /EVENT_CORRUPT/);
   });
 
   it('refuses wrong usage in a sentence', async () => {
@@ -97,6 +126,9 @@ describe('npm run economy, and player history and restore', () => {
       ['show', 'nobody'],
       ['grant', 'x', 'coins', '1'],
       ['audit', '--wrong'],
+      ['audit', '--wait', '-1'],
+      ['audit', '--wait', '3601'],
+      ['show', 'mint', '--wait', '1'],
     ]) {
       const { code, err } = await economy(...argv);
       assert.equal(code, 2, argv.join(' '));
@@ -132,6 +164,7 @@ describe('npm run economy, and player history and restore', () => {
     assert.equal(await log.head(), head + 1);
     assert.equal((await economy('show', `player:${ANN}`)).out, '250 coins\n');
     assert.equal((await economy('show', 'player:bob')).out, '200 coins\n');
+    await fold();
     assert.equal((await economy('audit')).code, 0);
     assert.equal((await player('restore', ANN, '--at', 'yesterday')).code, 2);
   });

@@ -1,3 +1,4 @@
+import { PostgresEconomy } from '../../adapters/postgres-economy-view.ts';
 import { Ledger } from '../../economy/ledger.ts';
 import {
   mintedSince,
@@ -13,11 +14,11 @@ export const restore: PlayerCommand = {
   usage: 'ID --at TIME|POSITION [--apply]',
   help: 'what it takes to bring money and items back to what they were; done only with --apply, and safe to repeat',
   options: { at: { type: 'string' }, apply: { type: 'boolean' } },
-  async run({ log, isJson, print }, playerId, _operands, values) {
+  async run({ database, log, isJson, print }, playerId, _operands, values) {
     const point = pointOf(values['at']);
     const then = await possessionsAt(log, playerId, point);
     const minted = await mintedSince(log, playerId, then.position);
-    const ledger = await Ledger.open({ log });
+    const ledger = await Ledger.open({ log, reader: new PostgresEconomy(database) });
     try {
       const plan = await ledger.query((state) => planRestore(state, playerId, then, minted));
       const { changes, itemsBack, itemsGone } = plan;
