@@ -109,11 +109,13 @@ export class Guard {
    */
   async run<T>(work: (signal: AbortSignal) => Promise<T>, timeoutMs = this.#options.timeoutMs): Promise<T> {
     try {
-      const result = await this.#bulkhead.execute(() =>
-        this.#breaker.execute(() =>
+      const result = await this.#bulkhead.execute(() => {
+        // The breaker itself would let them wait for the one that tries, which may take all of its time.
+        if (this.#breaker.state === CircuitState.HalfOpen) throw new BrokenCircuitError();
+        return this.#breaker.execute(() =>
           timeout(timeoutMs, TimeoutStrategy.Aggressive).execute(({ signal }) => work(signal)),
-        ),
-      );
+        );
+      });
       this.#totals.done++;
       return result;
     } catch (error) {

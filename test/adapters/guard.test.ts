@@ -61,6 +61,23 @@ describe('guard', () => {
     assert.deepEqual(seen, ['open', 'half-open', 'closed']);
   });
 
+  it('refuses others while one tries, and does not let them wait for a store that hangs', async () => {
+    const guard = guardOf();
+    await until(guard, 'open', fail);
+    const hanging = Promise.withResolvers<string>();
+    let trying = guard.run(() => hanging.promise);
+    for (const endMs = performance.now() + 5_000; guard.state !== 'half-open'; ) {
+      assert.ok(performance.now() < endMs, 'nothing is ever tried');
+      await assert.rejects(trying, { code: 'STORE_UNAVAILABLE' });
+      await new Promise(setImmediate);
+      trying = guard.run(() => hanging.promise);
+    }
+    await assert.rejects(guard.run(done), { code: 'STORE_UNAVAILABLE' });
+    hanging.resolve('there');
+    assert.equal(await trying, 'there');
+    assert.equal(await guard.run(done), 'done');
+  });
+
   it('stays open when the try fails', async () => {
     const seen: GuardState[] = [];
     const guard = guardOf({ onStateChange: (state) => seen.push(state) });
