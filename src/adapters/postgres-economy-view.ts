@@ -38,7 +38,7 @@ const TABLES = [
 ] as const;
 
 export function economyView(): Projection<Tx> {
-  return { name: 'economy', version: 2, types: ECONOMY_TYPES, fold, reset, tables: [...TABLES] };
+  return { name: 'economy', version: 3, types: ECONOMY_TYPES, fold, reset, tables: [...TABLES] };
 }
 
 /** A page of events by what it comes to. */

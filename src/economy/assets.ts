@@ -19,9 +19,11 @@ export const ECONOMY_LIMITS = Object.freeze({
   grantMax: 1_000_000_000,
   /** Open at once, of one player. Above: RATE_LIMITED. */
   holdsPerPlayerMax: 64,
-  tradesPerPlayerMax: 40,
-  /** Of those, opened by the player. */
   tradesOpenedMax: 8,
+  /** Opened by others, in which the player has made an offer or confirmed. */
+  tradesJoinedMax: 32,
+  /** Opened by others, in which the player has not done anything yet. They use up nothing of the player's. */
+  invitationsMax: 100,
   /** Unique items and different assets of one offer, hold or grant. */
   itemsPerPostingMax: 32,
   assetsPerPostingMax: 16,

@@ -22,11 +22,12 @@ import {
   Transferred,
 } from '../events/economy-events.ts';
 import type { NewEvent } from '../events/event.ts';
+import { LOG_LIMITS } from '../events/event-log.ts';
 import { GameError } from '../kernel/errors.ts';
 import { checkAmount, checkAsset, checkKind, ECONOMY_LIMITS, isStackable } from './assets.ts';
 import { escrowAccount, FEES, type LedgerState, MINT, playerAccount, SINK } from './ledger-state.ts';
 import { findProduct } from './shop.ts';
-import { checkOpen, sideOf } from './trade.ts';
+import { checkOpen, sideOf, type Trade } from './trade.ts';
 
 /** @throws GameError when it is refused; nothing has happened then */
 export type Decide = (state: LedgerState, nowMs: number) => readonly NewEvent[];
@@ -187,16 +188,21 @@ export function openTradeWith(tradeId: string, playerId: string, otherId: string
   if (playerId === otherId) throw new GameError('SELF_TRANSFER');
   return (state, nowMs) => {
     if (state.trade(tradeId) !== undefined) throw new GameError('TRADE_CLOSED', { tradeId });
-    const { tradesOpenedMax, tradesPerPlayerMax } = ECONOMY_LIMITS;
-    let opened = 0;
-    for (const id of state.tradesOf(playerId)) if (state.trade(id)!.playerIds[0] === playerId) opened++;
-    if (opened >= tradesOpenedMax) throw new GameError('RATE_LIMITED', { tradesMax: tradesOpenedMax });
-    for (const each of [playerId, otherId]) {
-      checkNotErased(state, each);
-      if (state.tradesOf(each).size >= tradesPerPlayerMax) {
-        throw new GameError('RATE_LIMITED', { tradesMax: tradesPerPlayerMax });
-      }
+    checkNotErased(state, playerId);
+    checkNotErased(state, otherId);
+    const { tradesOpenedMax, invitationsMax } = ECONOMY_LIMITS;
+    const own = openTradesOf(state, playerId, nowMs);
+    const withOther = own.find(({ playerIds }) => playerIds.includes(otherId));
+    if (withOther !== undefined) {
+      throw new GameError('RATE_LIMITED', { tradesWithPlayerMax: 1, tradeId: withOther.tradeId });
     }
+    if (own.filter(({ playerIds }) => playerIds[0] === playerId).length >= tradesOpenedMax) {
+      throw new GameError('RATE_LIMITED', { tradesMax: tradesOpenedMax });
+    }
+    const invitations = openTradesOf(state, otherId, nowMs).filter(
+      ({ playerIds, hasJoined }) => playerIds[1] === otherId && !hasJoined,
+    );
+    if (invitations.length >= invitationsMax) throw new GameError('RATE_LIMITED', { invitationsMax });
     const expiresAtMs = nowMs + ECONOMY_LIMITS.tradeMs;
     return [TradeOpened({ tradeId, playerIds: [playerId, otherId], expiresAtMs })];
   };
@@ -210,6 +216,7 @@ export function offerInTrade(tradeId: string, playerId: string, offer: Offer): D
     const trade = state.trade(tradeId);
     sideOf(trade, playerId);
     checkOpen(trade!, nowMs);
+    checkMayJoin(state, trade!, playerId, nowMs);
     checkOffer(state, playerId, offer);
     return [TradeOffered({ tradeId, playerId, offer })];
   };
@@ -229,6 +236,7 @@ export function confirmTrade(tradeId: string, playerId: string, offerVersion: nu
       throw new GameError('TRADE_CHANGED', { offerVersion: trade!.offerVersion });
     }
     if (hasConfirmed[side]) return [];
+    checkMayJoin(state, trade!, playerId, nowMs);
     if (!hasConfirmed[1 - side]) {
       checkOffer(state, playerId, offers[side]);
       return [TradeConfirmed({ tradeId, playerId })];
@@ -277,7 +285,7 @@ export function erase(playerId: string, cause: string): Decide {
     const why = { reason: 'erased', cause };
     for (const tradeId of state.tradesOf(playerId)) events.push(TradeCancelled({ tradeId, why: 'erased' }));
     for (const holdId of state.holdsOf(playerId)) events.push(...release(holdId, why)(state, 0));
-    if (events.length > 0) return events;
+    if (events.length > 0) return events.slice(0, LOG_LIMITS.eventsPerAppendMax);
     const player = playerAccount(playerId);
     const assets = [...state.balances(player)].slice(0, 128);
     const itemIds = [...state.itemsOf(player)].slice(0, 256);
@@ -311,6 +319,19 @@ function moveItem(state: LedgerState, itemId: string, fromId: string, to: string
 function checkOffer(state: LedgerState, playerId: string, offer: Offer): void {
   for (const [asset, amountMinor] of offer.assets) checkCovers(state, playerId, asset, amountMinor);
   for (const itemId of offer.itemIds) moveItem(state, itemId, playerId, SINK);
+}
+
+/** Those whose time is over count no more, also when nobody has ended them yet. */
+function openTradesOf(state: LedgerState, playerId: string, nowMs: number): Trade[] {
+  return [...state.tradesOf(playerId)].map((id) => state.trade(id)!).filter(({ expiresAtMs }) => nowMs < expiresAtMs);
+}
+
+/** Of what others opened that counts in which one takes part, so nobody uses up another one's. @throws GameError RATE_LIMITED */
+function checkMayJoin(state: LedgerState, { hasJoined, playerIds }: Trade, playerId: string, nowMs: number): void {
+  if (hasJoined || playerIds[1] !== playerId) return;
+  const { tradesJoinedMax } = ECONOMY_LIMITS;
+  const joined = openTradesOf(state, playerId, nowMs).filter((it) => it.playerIds[1] === playerId && it.hasJoined);
+  if (joined.length >= tradesJoinedMax) throw new GameError('RATE_LIMITED', { tradesMax: tradesJoinedMax });
 }
 
 function openHold(state: LedgerState, holdId: string) {

@@ -11,6 +11,8 @@ export interface Trade {
   readonly playerIds: readonly [string, string];
   readonly offers: readonly [Offer, Offer];
   readonly hasConfirmed: readonly [boolean, boolean];
+  /** Whether the one who was asked has made an offer or confirmed; before, it is an invitation that binds nobody. */
+  readonly hasJoined: boolean;
   /** Counts everything that happened to it, from 1. */
   readonly version: number;
   /** The version that made the offers what they are: what is confirmed. */
@@ -28,6 +30,7 @@ export function openTrade(tradeId: string, playerIds: readonly [string, string],
     playerIds,
     offers: [NOTHING, NOTHING],
     hasConfirmed: [false, false],
+    hasJoined: false,
     version: 1,
     offerVersion: 1,
     expiresAtMs,
@@ -51,12 +54,13 @@ export function checkOpen(trade: Trade, nowMs: number): void {
 export function withOffer(trade: Trade, side: 0 | 1, offer: Offer): Trade {
   const version = trade.version + 1;
   const offers = side === 0 ? ([offer, trade.offers[1]] as const) : ([trade.offers[0], offer] as const);
-  return { ...trade, offers, hasConfirmed: [false, false], version, offerVersion: version };
+  const hasJoined = trade.hasJoined || side === 1;
+  return { ...trade, offers, hasConfirmed: [false, false], hasJoined, version, offerVersion: version };
 }
 
 export function withConfirmation(trade: Trade, side: 0 | 1): Trade {
   const hasConfirmed = [trade.hasConfirmed[0] || side === 0, trade.hasConfirmed[1] || side === 1] as const;
-  return { ...trade, hasConfirmed, version: trade.version + 1 };
+  return { ...trade, hasConfirmed, hasJoined: trade.hasJoined || side === 1, version: trade.version + 1 };
 }
 
 export function closed(trade: Trade, status: 'settled' | 'cancelled', why?: Trade['why']): Trade {
