@@ -11,6 +11,8 @@ export class PlainAppend {
   /** Makes its own table, which others never see. @param connections that appends share */
   static async open(url: string, connections: number): Promise<PlainAppend> {
     const pool = new pg.Pool({ connectionString: url, max: connections });
+    // `end()` does not wait for its connections to be closed; a server that stops meanwhile tells them so.
+    pool.on('error', () => undefined);
     await pool.query(`
       create table if not exists plain_events (
         position bigserial primary key, stream text not null, seq bigint not null, type text not null,

@@ -6,6 +6,8 @@ export class PlainTransfer {
 
   constructor(url: string, connections: number) {
     this.#pool = new pg.Pool({ connectionString: url, max: connections });
+    // `end()` does not wait for its connections to be closed; a server that stops meanwhile tells them so.
+    this.#pool.on('error', () => undefined);
   }
 
   async open(accounts: number, balance: number): Promise<void> {
