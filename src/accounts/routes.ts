@@ -54,7 +54,8 @@ export function accountRoutes({ accounts, tokens, onSignIn = () => undefined }: 
       summary: 'A new account that nobody has put a name to.',
       tag: 'Sign-in',
       role: 'nobody',
-      body: z.strictObject({ options }).optional(),
+      // The SDK for Unity sends what the game gave it as the body itself.
+      body: z.looseObject({ options }).optional(),
       answer: signedIn,
       run: () => counted(accounts.signInAnonymously()),
     }),

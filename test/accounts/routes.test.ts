@@ -75,6 +75,25 @@ describe('account routes', () => {
     );
   });
 
+  it('take the requests of the SDK for Unity as it sends them', async () => {
+    // Options of a guest are the body itself; none is no body at all; those of a registration may be null.
+    assert.equal((await api.ask('/auth/anonymous', { body: { name: 'Ada', device: { os: 'ios' } } })).status, 200);
+    const bare = await fetch(`${api.url}/auth/anonymous`, { method: 'POST' });
+    assert.equal(bare.status, 200);
+    const guest = (await bare.json()) as { token: string; user: { playerId: string } };
+    const body = { email: address(), password: PASSWORD, options: null };
+    const known = await api.ask('/auth/register', { token: guest.token, body });
+    assert.equal(known.body.user.playerId, guest.user.playerId);
+    // It keeps the token of a sign-in that is long over, and sends it with the next one.
+    stage.pass(20 * 60_000);
+    const again = await api.ask('/auth/login', {
+      token: known.body.token,
+      body: { email: body.email, password: PASSWORD },
+    });
+    assert.equal(again.body.user.playerId, guest.user.playerId);
+    assert.equal((await api.ask('/auth/anonymous', { token: known.body.token, body: {} })).status, 200);
+  });
+
   it('refuse to register somebody else where a guest meant itself with a token that is over', async () => {
     const guest = (await api.ask('/auth/anonymous', { body: {} })).body;
     stage.pass(20 * 60_000);
