@@ -259,7 +259,7 @@ async function openAll(
     store: views,
     parked,
     tail,
-    reactors: [rewardsReactor(ledger), erasureReactor(ledger)],
+    reactors: [rewardsReactor(ledger, eventLog), erasureReactor(ledger)],
     onChange: noteFollower,
     onParked: noteParked,
   });

@@ -215,7 +215,7 @@ export async function replayParked(options: ReplayOptions): Promise<void> {
 }
 
 /** The event at a position. @throws what reading throws */
-export async function eventAt(log: EventLog, position: number): Promise<StoredEvent | undefined> {
+export async function eventAt(log: Pick<EventLog, 'readAll'>, position: number): Promise<StoredEvent | undefined> {
   for await (const page of log.readAll(position - 1, { pageMax: 1 })) return page[0];
   return undefined;
 }
