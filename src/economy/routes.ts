@@ -6,7 +6,16 @@ import { AMOUNT_MAX, ASSET, Purchased } from '../events/economy-events.ts';
 import { isEvent } from '../events/event.ts';
 import { GameError } from '../kernel/errors.ts';
 import { ECONOMY_LIMITS, isStackable, UNIQUES } from './assets.ts';
-import { cancelTrade, confirmTrade, grant, offerInTrade, openTradeWith, purchase, transfer } from './decide.ts';
+import {
+  cancelTrade,
+  confirmTrade,
+  type Decide,
+  grant,
+  offerInTrade,
+  openTradeWith,
+  purchase,
+  transfer,
+} from './decide.ts';
 import type { Ledger, Outcome } from './ledger.ts';
 import type { LedgerReader } from './ledger-reader.ts';
 import { escrowAccount, type LedgerState, playerAccount } from './ledger-state.ts';
@@ -198,8 +207,8 @@ function walletRoutes({ ledger, reader, exists }: EconomyRoutesDeps): Route[] {
         'DATABASE_UNAVAILABLE',
       ],
       async run({ caller, body, key, fingerprint }) {
-        const decide = transfer(caller.playerId, body.toPlayerId, body.asset, body.amountMinor);
-        if (!(await exists(body.toPlayerId))) throw new GameError('PLAYER_UNKNOWN');
+        const given = transfer(caller.playerId, body.toPlayerId, body.asset, body.amountMinor);
+        const decide = await unlessUnknown(exists, body.toPlayerId, given);
         return doneOf(await ledger.execute({ key, fingerprint, decide }));
       },
     }),
@@ -225,8 +234,8 @@ function walletRoutes({ ledger, reader, exists }: EconomyRoutesDeps): Route[] {
       async run({ caller, body, key, fingerprint }) {
         const assets = body.assets.map(({ asset, amountMinor }) => [asset, amountMinor] as const);
         const items = body.items.map((kind) => [newId('i'), kind] as const);
-        const decide = grant(body.playerId, assets, items, { reason: body.reason, cause: `admin/${caller.playerId}` });
-        if (!(await exists(body.playerId))) throw new GameError('PLAYER_UNKNOWN');
+        const given = grant(body.playerId, assets, items, { reason: body.reason, cause: `admin/${caller.playerId}` });
+        const decide = await unlessUnknown(exists, body.playerId, given);
         const outcome = await ledger.execute({ key, fingerprint, decide });
         return { ...doneOf(outcome), items: itemsIn(outcome) };
       },
@@ -337,8 +346,8 @@ function tradeRoutes({ ledger, reader, watch, exists }: EconomyRoutesDeps): Rout
       answer: tradeAnswer,
       refusals: ['SELF_TRANSFER', 'PLAYER_UNKNOWN', 'ACCOUNT_ERASED', 'RATE_LIMITED', ...refusals],
       async run({ caller, body, key, fingerprint }) {
-        const decide = openTradeWith(newId('t'), caller.playerId, body.withPlayerId);
-        if (!(await exists(body.withPlayerId))) throw new GameError('PLAYER_UNKNOWN');
+        const opened = openTradeWith(newId('t'), caller.playerId, body.withPlayerId);
+        const decide = await unlessUnknown(exists, body.withPlayerId, opened);
         const { events } = await ledger.execute({ key, fingerprint, decide });
         return look((events[0]!.payload as { tradeId: string }).tradeId, caller.playerId);
       },
@@ -423,6 +432,14 @@ function tradeRoutes({ ledger, reader, watch, exists }: EconomyRoutesDeps): Rout
         execute(tradeId, caller.playerId, { key, fingerprint, decide: cancelTrade(tradeId, caller.playerId) }),
     }),
   ];
+}
+
+/** Refused by the ledger, not here: to a repeat it gives the first answer, also when the other account is gone since. */
+async function unlessUnknown(exists: EconomyRoutesDeps['exists'], otherId: string, decide: Decide): Promise<Decide> {
+  if (await exists(otherId)) return decide;
+  return () => {
+    throw new GameError('PLAYER_UNKNOWN');
+  };
 }
 
 function newId(prefix: string): string {

@@ -9,6 +9,7 @@ const WAITERS_MAX = 2_000;
 export class TradeWatch {
   readonly #waiters = new Map<string, Set<() => void>>();
   #count = 0;
+  #isClosed = false;
   readonly #end: () => void;
 
   constructor(ledger: Pick<Ledger, 'onDurable'>) {
@@ -16,7 +17,8 @@ export class TradeWatch {
   }
 
   /**
-   * Answers with what `look` finds as soon as that is newer, or with undefined when the time is up or `signal` aborts.
+   * Answers with what `look` finds as soon as that is newer, or with undefined when the time is up, `signal` aborts or the
+   * watch is closed.
    * @throws GameError OVERLOADED; what `look` throws
    */
   async newer<T>(
@@ -31,7 +33,7 @@ export class TradeWatch {
       const waiter = this.#arm(tradeId, until, signal);
       try {
         const found = await look();
-        if (found !== undefined || signal.aborted || performance.now() >= until) return found;
+        if (found !== undefined || this.#isClosed || signal.aborted || performance.now() >= until) return found;
         await waiter.woken;
       } finally {
         waiter.disarm();
@@ -40,6 +42,7 @@ export class TradeWatch {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#end();
     for (const waiters of [...this.#waiters.values()]) for (const wake of [...waiters]) wake();
   }

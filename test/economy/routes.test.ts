@@ -22,11 +22,12 @@ describe('the economy over HTTP', () => {
   let watch: TradeWatch;
   let api: ServedApi;
   let keys = 0;
+  const known = new Set<string>();
 
   before(async () => {
     ledger = await Ledger.open({ log });
     watch = new TradeWatch(ledger);
-    const known = new Set(Object.values(callers).map(({ playerId }) => playerId));
+    for (const { playerId } of Object.values(callers)) known.add(playerId);
     // The view itself is tested with the database; here it has nothing to tell.
     const reader = {
       history: async (): Promise<HistoryEntry[]> => [],
@@ -82,6 +83,35 @@ describe('the economy over HTTP', () => {
     );
     const wallet = await api.ask('/api/me/wallet', { token: 'ann' });
     assert.deepEqual(wallet.body.balances[0], { asset: 'coins', amountMinor: 1_000 });
+  });
+
+  it('answers a repeat as the first time, also when the other account is gone meanwhile', async () => {
+    const gone = newId('a');
+    known.add(gone);
+    const gift = { toPlayerId: gone, asset: 'coins', amountMinor: 7 };
+    const given = await post('ann', '/api/transfers', gift, { key: 'last gift' });
+    const grant = { playerId: gone, assets: [{ asset: 'coins', amountMinor: 7 }], reason: 'test' };
+    const granted = await post('root', '/api/admin/grants', grant, { key: 'last grant' });
+    known.delete(gone);
+    const repeated = await post('ann', '/api/transfers', gift, { key: 'last gift' });
+    assert.deepEqual([repeated.body.position, repeated.body.isRepeat], [given.body.position, true]);
+    const again = await post('root', '/api/admin/grants', grant, { key: 'last grant' });
+    assert.deepEqual([again.body.position, again.body.isRepeat], [granted.body.position, true]);
+    assert.equal(
+      await codeOf(post('ann', '/api/transfers', { ...gift, amountMinor: 8 }, { key: 'last gift' })),
+      'KEY_REUSED',
+    );
+    assert.equal(await codeOf(post('ann', '/api/transfers', gift)), 'PLAYER_UNKNOWN');
+    await give(ledger, ANN, { coins: 7 });
+  });
+
+  it('lets nobody wait for a trade any more when it closes', async () => {
+    const closing = new TradeWatch(ledger);
+    const looked = Promise.withResolvers<void>();
+    const waiting = closing.newer('t', async () => looked.resolve(), 60_000, new AbortController().signal);
+    await looked.promise;
+    closing.close();
+    assert.equal(await waiting, undefined);
   });
 
   it('sells what the shop names, debit and item at once', async () => {
