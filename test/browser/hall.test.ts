@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { matchMaker } from '@colyseus/core';
+import { Client } from '@colyseus/sdk';
 import type { Page } from 'playwright-core';
-import { DEADLINE_MS, keepPicture, type Stage, startStage } from './stage.ts';
+import { playerAccount } from '../../src/economy/ledger-state.ts';
+import { playerNamed } from '../fixtures/ended-match.ts';
+import { HastyArena } from '../fixtures/hasty-arena.ts';
+import { matchHeader } from '../fixtures/recorded-match.ts';
+import { until } from '../fixtures/until.ts';
+import { DEADLINE_MS, facts, keepPicture, type Stage, startStage } from './stage.ts';
+
+const SDK = fileURLToPath(new URL('../../node_modules/@colyseus/sdk/dist/colyseus.js', import.meta.url));
+const PASSWORD = 'a long password';
+const PHONE = { width: 390, height: 844 };
 
 interface Kept {
   readonly account: { readonly playerId: string; readonly isAnonymous: boolean };
@@ -17,27 +29,52 @@ describe('the hall of the browser client', function () {
   let stage: Stage;
   const complaints: string[] = [];
   before(async () => {
-    stage = await startStage();
+    stage = await startStage({}, { arena: HastyArena });
   });
   after(() => stage.close());
   afterEach(() => assert.deepEqual(complaints.splice(0), []));
 
-  /** A page of somebody new, who is a guest already. */
-  async function guest(viewport = { width: 1280, height: 800 }): Promise<{ page: Page; playerId: string }> {
+  interface SignedIn {
+    readonly user: { readonly playerId: string; readonly isAnonymous: boolean; name: string; email: string | null };
+    readonly token: string;
+    readonly refreshToken: string;
+  }
+  interface OnPage {
+    readonly page: Page;
+    readonly playerId: string;
+    readonly token: string;
+  }
+
+  async function signIn(path: string, body: object): Promise<SignedIn> {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(stage.url + path, { method: 'POST', headers, body: JSON.stringify(body) });
+    assert.equal(answer.status, 200);
+    return (await answer.json()) as SignedIn;
+  }
+
+  /** A page in a browser of its own, in which this player is signed in already. */
+  async function pageOf(
+    { user, token, refreshToken }: SignedIn,
+    viewport = { width: 1280, height: 800 },
+  ): Promise<OnPage> {
     const context = await stage.profile({ viewport });
     const page = await context.newPage();
     page.setDefaultTimeout(DEADLINE_MS);
     page.on('pageerror', (error) => complaints.push(error.message));
-    const answer = await fetch(`${stage.url}/auth/anonymous`, { method: 'POST' });
-    const { user, token, refreshToken } = (await answer.json()) as {
-      user: { playerId: string; isAnonymous: boolean; name: string; email: null };
-      token: string;
-      refreshToken: string;
-    };
     const session = { account: user, token, refreshToken, expiresAtMs: Date.now() + 600_000 };
-    await context.addInitScript(`localStorage['hypogeum-session'] ??= ${JSON.stringify(JSON.stringify(session))}`);
-    return { page, playerId: user.playerId };
+    await context.addInitScript(`if (localStorage['seeded'] === undefined) {
+      localStorage['seeded'] = '1';
+      localStorage['hypogeum-session'] = ${JSON.stringify(JSON.stringify(session))};
+    }`);
+    return { page, playerId: user.playerId, token };
   }
+
+  /** A page of somebody new, who is a guest already. */
+  const guest = async (viewport?: { width: number; height: number }) =>
+    pageOf(await signIn('/auth/anonymous', {}), viewport);
+
+  const register = (name: string) =>
+    signIn('/auth/register', { email: `${name.toLowerCase()}@example.com`, password: PASSWORD, options: { name } });
 
   async function give(playerId: string, assets: readonly { asset: string; amountMinor: number }[]): Promise<void> {
     const admin = { playerId, isAnonymous: false, role: 'admin', sessionId: `s-${'a'.repeat(22)}` } as const;
@@ -159,5 +196,168 @@ describe('the hall of the browser client', function () {
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Play' }).waitFor();
     await page.context().close();
+  });
+
+  it('shows a match that was played: on the leaderboard, around oneself, and in the profile with its replay', async () => {
+    const [ann, bob] = await Promise.all([guest(), guest(PHONE)]);
+    const { roomId } = await matchMaker.createRoom('arena', {});
+    const client = new Client(`http://127.0.0.1:${stage.server.port}`);
+    for (const { token } of [ann, bob]) {
+      client.auth.token = token;
+      const room = await client.joinById(roomId, { name: 'Somebody' });
+      room.onMessage('*', () => undefined);
+    }
+    client.auth.token = undefined as unknown as string;
+    const { ledger, results, database, projector, eventLog, boards } = stage.server.persistence;
+    const account = playerAccount(ann.playerId);
+    await until(() => ledger.query((state) => state.balances(account).has('coins')), 'the match to be over and paid');
+    const [replay] = await until(async () => {
+      const list = await stage.server.services.replays.list(1);
+      return list.length > 0 && list;
+    }, 'its replay');
+    // A crowd that is better than anybody, so that who has just begun stands on the second page.
+    await results.report({
+      header: { ...matchHeader('crowd'), roomName: 'arena' },
+      ticks: 9_000,
+      reason: 'completed',
+      participants: Array.from({ length: 30 }, (_, n) => ({
+        seat: n,
+        playerId: playerNamed(`crowd${n}x`),
+        isBot: false,
+        rank: n + 1,
+        ticks: 9_000,
+        score: { frags: 5_000 - n },
+      })),
+    });
+    await projector.caughtUp(await eventLog.head());
+    await boards.sync();
+    // Last week's season cannot be played any more: it is put where its fold would have put it.
+    await database.query(
+      `insert into board_seasons (board_id, season_id, starts_at_ms, ends_at_ms, closed_at_ms)
+       values ('arena-frags-weekly', '2026-01-05', $1, $2, $2)`,
+      [Date.UTC(2026, 0, 5), Date.UTC(2026, 0, 12)],
+    );
+    await database.query(
+      `insert into board_entries (board_id, season_id, player_id, score, sort_key, achieved, changed)
+       values ('arena-frags-weekly', '2026-01-05', $1, 4321, -4321, 1, 1)`,
+      [ann.playerId],
+    );
+
+    const { page } = ann;
+    await page.goto(`${stage.url}/#boards`);
+    const rows = page.locator('.hall-table tbody tr');
+    const own = page.locator('.hall-table tr.is-own');
+    await page.getByText('32 players.').waitFor();
+    assert.equal(await rows.count(), 25);
+    assert.equal(await own.count(), 0);
+    await keepPicture(page, 'boards');
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await own.waitFor();
+    assert.equal(await rows.count(), 32, 'nobody is shown twice');
+    assert.equal(await page.getByRole('button', { name: 'Show more' }).count(), 0);
+    await page.getByRole('link', { name: 'Around me' }).click();
+    await own.waitFor();
+    assert.ok((await rows.count()) < 12);
+    await page.getByLabel('Season').selectOption({ value: '2026-01-05' });
+    await page.getByText('4,321').waitFor();
+    assert.equal(await rows.count(), 1);
+    await page.getByLabel('Season').selectOption({ label: 'This season' });
+    await page.getByText('5,000').or(page.getByText('4,971')).first().waitFor();
+
+    await bob.page.goto(`${stage.url}/#me`);
+    await page.goto(`${stage.url}/?profile#me`);
+    for (const profile of [page, bob.page]) {
+      await profile.getByText('arena · 1 match').waitFor();
+      await profile.getByText('provisional').waitFor();
+      await profile.getByRole('link', { name: 'Watch' }).waitFor();
+      await profile.getByText('match reward').waitFor();
+    }
+    await keepPicture(bob.page, 'profile-phone');
+    await bob.page.goto(`${stage.url}/?again#boards`);
+    await bob.page.getByText('32 players.').waitFor();
+    await keepPicture(bob.page, 'boards-phone');
+    const width = await bob.page.evaluate('document.querySelector(".hall").scrollWidth');
+    assert.ok((width as number) <= 390, 'nothing is wider than a phone');
+    const watch = page.getByRole('link', { name: 'Watch' });
+    assert.equal(await watch.getAttribute('href'), `?replay=${replay!.id}`);
+    await watch.click();
+    await page.waitForFunction("window.__hypogeum?.screen === 'replay'");
+    assert.equal((await facts(page)).sentence, '');
+    for (const { page: open } of [ann, bob]) await open.context().close();
+  });
+
+  it('makes friends between two pages: one asks, the other accepts', async () => {
+    const [ann, bob] = await Promise.all([register('Annia'), register('Bobius')]);
+    const [anns, bobs] = [(await pageOf(ann)).page, (await pageOf(bob, PHONE)).page];
+    await anns.goto(`${stage.url}/#friends`);
+    await anns.getByText('No friends yet.').waitFor();
+    await anns.getByLabel('Beginning of the name').fill('bob');
+    await anns.getByRole('button', { name: 'Search' }).click();
+    await anns.getByRole('button', { name: 'Add Bobius as a friend' }).click();
+    await anns.getByRole('heading', { name: 'You have asked' }).waitFor();
+    await bobs.goto(`${stage.url}/#friends`);
+    await bobs.getByRole('heading', { name: 'They ask to be your friend' }).waitFor();
+    await keepPicture(bobs, 'friends-phone');
+    await bobs.getByRole('button', { name: 'Accept: Annia' }).click();
+    await bobs.getByRole('button', { name: 'Remove: Annia' }).waitFor();
+    await anns.goto(`${stage.url}/?again#friends`);
+    await anns.getByRole('button', { name: 'Remove: Bobius' }).waitFor();
+    await keepPicture(anns, 'friends');
+    for (const page of [anns, bobs]) await page.context().close();
+  });
+
+  it('takes another name, and signing out everywhere ends the sign-in of another browser', async () => {
+    const first = await register('Drusa');
+    const { page } = await pageOf(first);
+    const elsewhere = await pageOf(
+      await signIn('/auth/login', { email: 'drusa@example.com', password: PASSWORD }),
+      PHONE,
+    );
+    await elsewhere.page.goto(`${stage.url}/#account`);
+    await elsewhere.page.getByText('Signed in as Drusa (drusa@example.com).').waitFor();
+    await keepPicture(elsewhere.page, 'account-phone');
+    await page.goto(`${stage.url}/#account`);
+    const rename = page.getByRole('form', { name: 'Change your name' });
+    await rename.getByLabel('Display name').fill('Drusilla');
+    await rename.getByRole('button', { name: 'Change name' }).click();
+    await page.getByText('You are Drusilla now.').waitFor();
+    assert.equal(
+      (await stage.server.persistence.accounts.namesOf([first.user.playerId])).values().next().value,
+      'Drusilla',
+    );
+    await page.getByRole('button', { name: 'Sign out everywhere' }).click();
+    await page.getByText('Nobody is signed in here.').waitFor();
+    await elsewhere.page.goto(`${stage.url}/?again#me`);
+    await elsewhere.page.getByText('Nobody is signed in here.').waitFor();
+    assert.equal(await kept(elsewhere.page), null);
+    for (const open of [page, elsewhere.page]) await open.context().close();
+  });
+
+  it('is on a server whose sign-in the unmodified SDK does, in a page: guest, upgrade, out, in, and a seat', async () => {
+    const context = await stage.profile({ bypassCSP: true });
+    const page = await context.newPage();
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(stage.url);
+    await page.addScriptTag({ path: SDK });
+    const told = (await page.evaluate(`(async () => {
+      const client = new Colyseus.Client(location.origin);
+      const guest = await client.auth.signInAnonymously();
+      const upgraded = await client.auth.registerWithEmailAndPassword('sdk@example.com', '${PASSWORD}', { name: 'Sedulus' });
+      await client.auth.signOut();
+      const isOut = client.auth.token == null || client.auth.token === '';
+      const wrong = await client.auth.signInWithEmailAndPassword('sdk@example.com', 'no such thing').catch((error) => error.message);
+      const back = await client.auth.signInWithEmailAndPassword('sdk@example.com', '${PASSWORD}');
+      const { user } = await client.auth.getUserData();
+      const room = await client.joinOrCreate('arena', { name: 'Sedulus' });
+      const sessionId = room.sessionId;
+      await room.leave();
+      return { ids: [guest, upgraded, back, { user }].map((one) => one.user.playerId), isOut, wrong, user, sessionId };
+    })()`)) as { ids: string[]; isOut: boolean; wrong: string; user: Record<string, unknown>; sessionId: string };
+    assert.equal(new Set(told.ids).size, 1, 'it is one player all along');
+    assert.ok(told.isOut);
+    assert.match(told.wrong, /CREDENTIALS_WRONG/);
+    assert.deepEqual([told.user['name'], told.user['isAnonymous']], ['Sedulus', false]);
+    assert.match(told.sessionId, /\S/);
+    await context.close();
   });
 });

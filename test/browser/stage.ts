@@ -8,7 +8,7 @@ import type { ProbeFacts } from '../../clients/browser/probe-facts.ts';
 import { buildClient } from '../../src/client-build.ts';
 import { readConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/ops/logger.ts';
-import { createServer, type HypogeumServer } from '../../src/server.ts';
+import { createServer, type HypogeumServer, type RoomClasses } from '../../src/server.ts';
 import { arenaMap, stopsBodies } from '../../src/sim/map.ts';
 import { ARRIVED, NO_WAY, STEP_X, STEP_Y } from '../../src/sim/navigation.ts';
 import { LagProxy } from '../fixtures/lag-proxy.ts';
@@ -41,14 +41,14 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-/** @param env further settings of the server */
-export async function startStage(env: Readonly<Record<string, string>> = {}): Promise<Stage> {
+/** @param env further settings of the server. @param rooms in place of its own */
+export async function startStage(env: Readonly<Record<string, string>> = {}, rooms?: RoomClasses): Promise<Stage> {
   await buildClient(() => undefined);
   await mkdir(ARTIFACTS, { recursive: true });
   const folder = await mkdtemp(join(tmpdir(), 'hypogeum-browser-'));
   const config = readConfig({ HYPOGEUM_PORT: '0', HYPOGEUM_HOST: '127.0.0.1', HYPOGEUM_DATA: folder, ...env });
   const log = createLogger({ level: 'silent', isProduction: true, buildId: 'test' });
-  const server = await createServer({ config, log });
+  const server = await createServer({ config, log, ...(rooms === undefined ? {} : { rooms }) });
   await server.listen();
   const proxy = await LagProxy.start(server.port);
   const browser = await chromium.launch(CHROMIUM_LAUNCH);
