@@ -11,6 +11,8 @@ const PRINTABLE = /^[\x20-\x7e]+$/;
 export interface CheckedAppend {
   readonly append: Append;
   readonly texts: readonly string[];
+  /** {@link contentChecksum} of each event; made here, when the caller's turn is, and not while others wait for a batch. */
+  readonly checksums: readonly number[];
   /** UTF-16 units of all texts and names: what it weighs in a queue. */
   readonly weight: number;
 }
@@ -32,16 +34,19 @@ export function checkAppend(append: Append, catalogue: EventCatalogue): CheckedA
     throw new RangeError(`an append has 1 to ${LOG_LIMITS.eventsPerAppendMax} events, not ${events.length}`);
   }
   let weight = stream.length + (key?.length ?? 0);
-  const texts = events.map((event) => {
+  const texts: string[] = [];
+  const checksums: number[] = [];
+  for (const event of events) {
     const text = JSON.stringify(catalogue.seal(event).payload);
     const isLong =
       text.length > LOG_LIMITS.payloadBytesMax ||
       (text.length > LOG_LIMITS.payloadBytesMax / 3 && Buffer.byteLength(text) > LOG_LIMITS.payloadBytesMax);
     if (isLong) throw new RangeError(`${event.type}: more than ${LOG_LIMITS.payloadBytesMax} bytes`);
     weight += text.length;
-    return text;
-  });
-  return { append, texts, weight };
+    texts.push(text);
+    checksums.push(contentChecksum(event.type, event.version, stream, key ?? '', text));
+  }
+  return { append, texts, checksums, weight };
 }
 
 function checkName(what: string, name: string, charsMax: number): void {

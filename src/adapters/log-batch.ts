@@ -4,7 +4,7 @@
  */
 import { type AppendChain, LOG_LIMITS } from '../events/event-log.ts';
 import { GameError } from '../kernel/errors.ts';
-import { type CheckedAppend, contentChecksum } from './log-append.ts';
+import type { CheckedAppend } from './log-append.ts';
 
 /** What is known of the log while a batch is decided. */
 export interface LogFacts {
@@ -94,6 +94,8 @@ export function decide(batch: readonly CheckedAppend[], facts: LogFacts): Decisi
 
 const OID = { int4: 23, int8: 20, text: 25 } as const;
 const HEADER_BYTES = 20;
+/** Of an array that is new. */
+const FIRST_BYTES = 1_024;
 
 /** A one-dimensional array in PostgreSQL's binary form, which costs neither side any quoting. */
 class ArrayWriter {
@@ -103,19 +105,25 @@ class ArrayWriter {
   #hasNull = 0;
   readonly #oid: number;
 
-  constructor(type: keyof typeof OID, bytes: number) {
+  constructor(type: keyof typeof OID) {
     this.#oid = OID[type];
-    this.#bytes = Buffer.allocUnsafe(HEADER_BYTES + bytes);
+    this.#bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  }
+
+  get capacityBytes(): number {
+    return this.#bytes.length;
+  }
+
+  /** Empty again; what {@link done} gave before is overwritten from now on. */
+  reset(): void {
+    this.#at = HEADER_BYTES;
+    this.#count = 0;
+    this.#hasNull = 0;
   }
 
   text(value: string | undefined): void {
     this.#count++;
-    const worst = this.#at + 4 + (value?.length ?? 0) * 3;
-    if (worst > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(worst * 2);
-      this.#bytes.copy(larger, 0, 0, this.#at);
-      this.#bytes = larger;
-    }
+    this.#ensure(4 + (value?.length ?? 0) * 3);
     if (value === undefined) {
       this.#hasNull = 1;
       this.#at = this.#bytes.writeInt32BE(-1, this.#at);
@@ -128,12 +136,14 @@ class ArrayWriter {
 
   int4(value: number): void {
     this.#count++;
+    this.#ensure(8);
     this.#at = this.#bytes.writeInt32BE(4, this.#at);
     this.#at = this.#bytes.writeInt32BE(value, this.#at);
   }
 
   int8(value: number): void {
     this.#count++;
+    this.#ensure(12);
     this.#at = this.#bytes.writeInt32BE(8, this.#at);
     this.#at = this.#bytes.writeInt32BE(Math.floor(value / 2 ** 32), this.#at);
     this.#at = this.#bytes.writeUInt32BE(value % 2 ** 32, this.#at);
@@ -148,61 +158,115 @@ class ArrayWriter {
     this.#bytes.writeInt32BE(1, 16);
     return this.#bytes.subarray(0, this.#at);
   }
+
+  #ensure(bytes: number): void {
+    const wanted = this.#at + bytes;
+    if (wanted <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(wanted * 2);
+    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes = larger;
+  }
 }
 
-/** Bytes set aside for a name in an array; grows when it is not enough. */
-const NAME_BYTES = 64;
+/** Memory that an encoder keeps for the next batch; what a larger one took is given back. */
+const KEPT_BYTES_MAX = 2 * 1024 * 1024;
+
+/** The call that stores a batch. The payloads come first, as pg makes room for a message by what it has so far. */
+export const APPEND_SQL = `select event_append($2, $3, $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[],
+  $9::text[], $10::integer[], $1::text[], $11::text[], $12::integer[], $13::text[], $14::bigint[])`;
 
 /**
- * The arrays of `event_append`, from `p_keys` on.
- * @param checks keys that must be new and streams that must have their length; others are left to the unique indexes
+ * Writes batches as the arguments of {@link APPEND_SQL}, one after another into the same memory: memory outside of the
+ * heap that is new for each batch makes V8 look through all of the heap several times a second.
  */
-export function encode(
-  batch: readonly CheckedAppend[],
-  { verdicts, count, before }: Decision,
-  checks: { readonly keys: readonly string[]; readonly streams: readonly string[] },
-): Buffer[] {
-  const { keys: newKeys } = checks;
-  const keys = new ArrayWriter('text', newKeys.length * NAME_BYTES);
-  for (const key of newKeys) keys.text(key);
-  const streams = new ArrayWriter('text', checks.streams.length * NAME_BYTES);
-  const lengths = new ArrayWriter('int8', checks.streams.length * 12);
-  for (const stream of checks.streams) {
-    streams.text(stream);
-    lengths.int8(before.get(stream)!);
+export class BatchEncoder {
+  readonly #newKeys = new ArrayWriter('text');
+  readonly #streams = new ArrayWriter('text');
+  readonly #lengths = new ArrayWriter('int8');
+  readonly #name = new ArrayWriter('text');
+  readonly #seq = new ArrayWriter('int8');
+  readonly #type = new ArrayWriter('text');
+  readonly #version = new ArrayWriter('int4');
+  readonly #payload = new ArrayWriter('text');
+  readonly #key = new ArrayWriter('text');
+  readonly #nth = new ArrayWriter('int4');
+  readonly #fingerprint = new ArrayWriter('text');
+  readonly #checksum = new ArrayWriter('int8');
+  readonly #all = [
+    this.#newKeys,
+    this.#streams,
+    this.#lengths,
+    this.#name,
+    this.#seq,
+    this.#type,
+    this.#version,
+    this.#payload,
+    this.#key,
+    this.#nth,
+    this.#fingerprint,
+    this.#checksum,
+  ];
+
+  /** False for one that has grown too large to be kept for the next batch. */
+  get isKeepable(): boolean {
+    let bytes = 0;
+    for (const array of this.#all) bytes += array.capacityBytes;
+    return bytes <= KEPT_BYTES_MAX;
   }
-  const name = new ArrayWriter('text', count * NAME_BYTES);
-  const seq = new ArrayWriter('int8', count * 12);
-  const type = new ArrayWriter('text', count * NAME_BYTES);
-  const version = new ArrayWriter('int4', count * 8);
-  const payload = new ArrayWriter('text', count * 512);
-  const keyOf = new ArrayWriter('text', count * NAME_BYTES);
-  const nth = new ArrayWriter('int4', count * 8);
-  const fingerprint = new ArrayWriter('text', count * NAME_BYTES);
-  const checksum = new ArrayWriter('int8', count * 12);
-  for (let i = 0; i < batch.length; i++) {
-    const verdict = verdicts[i]!;
-    if (verdict.kind !== 'store') continue;
-    const { append, texts } = batch[i]!;
+
+  /**
+   * @param checks keys that must be new and streams that must have their length; others are left to the unique indexes
+   * @returns the arguments, good until the next call
+   */
+  encode(
+    batch: readonly CheckedAppend[],
+    { verdicts, before }: Decision,
+    checks: { readonly keys: readonly string[]; readonly streams: readonly string[] },
+    nowMs: number,
+    origin: string,
+  ): unknown[] {
+    for (const array of this.#all) array.reset();
+    for (const key of checks.keys) this.#newKeys.text(key);
+    for (const stream of checks.streams) {
+      this.#streams.text(stream);
+      this.#lengths.int8(before.get(stream)!);
+    }
+    for (let i = 0; i < batch.length; i++) {
+      const verdict = verdicts[i]!;
+      if (verdict.kind === 'store') this.#write(batch[i]!, verdict.length);
+    }
+    const arrays = [
+      this.#newKeys,
+      this.#streams,
+      this.#lengths,
+      this.#name,
+      this.#seq,
+      this.#type,
+      this.#version,
+      this.#key,
+      this.#nth,
+      this.#fingerprint,
+      this.#checksum,
+    ];
+    return [this.#payload.done(), nowMs, origin, ...arrays.map((array) => array.done())];
+  }
+
+  #write({ append, texts, checksums }: CheckedAppend, length: number): void {
+    const { stream, key, fingerprint, events } = append;
     for (let j = 0; j < texts.length; j++) {
-      const event = append.events[j]!;
-      const text = texts[j]!;
-      const place = verdict.length + j + 1;
-      name.text(append.stream);
-      seq.int8(place);
-      type.text(event.type);
-      version.int4(event.version);
-      payload.text(text);
-      keyOf.text(append.key);
-      nth.int4(j);
-      fingerprint.text(append.fingerprint);
-      const content = contentChecksum(event.type, event.version, append.stream, append.key ?? '', text);
-      checksum.int8((content ^ (((place % 2 ** 32) * 31) % 2 ** 32)) >>> 0);
+      const { type, version } = events[j]!;
+      const place = length + j + 1;
+      this.#name.text(stream);
+      this.#seq.int8(place);
+      this.#type.text(type);
+      this.#version.int4(version);
+      this.#payload.text(texts[j]!);
+      this.#key.text(key);
+      this.#nth.int4(j);
+      this.#fingerprint.text(fingerprint);
+      this.#checksum.int8((checksums[j]! ^ (((place % 2 ** 32) * 31) % 2 ** 32)) >>> 0);
     }
   }
-  return [keys, streams, lengths, name, seq, type, version, payload, keyOf, nth, fingerprint, checksum].map((array) =>
-    array.done(),
-  );
 }
 
 /** Batches are no larger than this, so that the head of the log is not held long. */

@@ -11,7 +11,7 @@ import type { Append, Appended, EventLog, ReadAllOptions, StoredEvent } from '..
 import { GameError } from '../kernel/errors.ts';
 import { type Database, isDatabaseOutage, type Tx } from './database.ts';
 import { type CheckedAppend, checkAppend, checkNoGap, type EventRow, eventOfRow, pageMaxOf } from './log-append.ts';
-import { BATCH_LIMITS, type Decision, decide, encode, type LogFacts } from './log-batch.ts';
+import { APPEND_SQL, BATCH_LIMITS, BatchEncoder, type Decision, decide, type LogFacts } from './log-batch.ts';
 
 export interface PostgresLogOptions {
   readonly database: Database;
@@ -58,9 +58,6 @@ const POLL_MS = 1_000;
 const TYPES_WINDOW = 50_000;
 
 const COLUMNS = 'position, stream, seq, type, version, payload, key, recorded_at_ms, checksum';
-const APPEND_SQL = `select event_append($1, $2, $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], $8::text[],
-  $9::integer[], $10::text[], $11::text[], $12::integer[], $13::text[], $14::bigint[])`;
-
 export class PostgresLog implements EventLog {
   readonly #database: Database;
   readonly #catalogue: EventCatalogue;
@@ -68,8 +65,10 @@ export class PostgresLog implements EventLog {
   readonly #queueMax: number;
   readonly #queueWeightMax: number;
   /** Tells notifications of what own watchers were told already from all others. */
-  readonly #origin = randomUUID();
+  readonly #origin: string = randomUUID();
   readonly #query: Query;
+  /** The one of the last batch that was answered, for the next. */
+  #encoder: BatchEncoder | undefined;
   #queue: Job[] = [];
   #queueWeight = 0;
   #pumping: Promise<void> | undefined;
@@ -104,14 +103,14 @@ export class PostgresLog implements EventLog {
       // Whatever throws here breaks the chain, too: what comes after it was built on it.
       const wasBroken = chain?.isBroken === true;
       if (chain !== undefined) chain.isBroken = true;
-      const { append: checked, texts, weight } = checkAppend(append, this.#catalogue);
+      const { append: checked, texts, checksums, weight } = checkAppend(append, this.#catalogue);
       if (this.#isClosed) throw new GameError('DATABASE_UNAVAILABLE', { store: 'log', outcome: 'none' });
       if (this.#queue.length >= this.#queueMax || this.#queueWeight + weight > this.#queueWeightMax) {
         throw new GameError('OVERLOADED', { store: 'log' });
       }
       if (chain !== undefined) chain.isBroken = wasBroken;
       this.#queueWeight += weight;
-      this.#queue.push({ append: checked, texts, weight, resolve, reject });
+      this.#queue.push({ append: checked, texts, checksums, weight, resolve, reject });
       this.#pumping ??= this.#pump();
     });
   }
@@ -304,24 +303,22 @@ export class PostgresLog implements EventLog {
     const facts: LogFacts = { lengths, keys: new Map() };
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const isBold = isTrusting && attempt === 0;
-      const known = isBold ? batch.filter(({ append }) => lengths.has(append.stream)) : [];
-      const trusted = new Set(known.map(({ append }) => append.stream));
       const decision = decide(batch, facts);
       // Refusals are told only of what was looked at.
       const isSure = isBold && decision.verdicts.every(({ kind }) => kind === 'store');
-      const streams = [...decision.before.keys()].filter((stream) => !(isSure && trusted.has(stream)));
-      const values = encode(batch, decision, { keys: isSure ? [] : decision.newKeys, streams });
-      const asked = query({
-        name: 'event-append',
-        text: APPEND_SQL,
-        values: [this.#nowMs(), origin, ...values],
-        rowMode: 'array',
-      });
+      const streams = [...decision.before.keys()].filter((stream) => !(isSure && lengths.has(stream)));
+      const checks = { keys: isSure ? [] : decision.newKeys, streams };
+      const encoder = this.#encoder ?? new BatchEncoder();
+      this.#encoder = undefined;
+      const values = encoder.encode(batch, decision, checks, this.#nowMs(), origin);
+      const asked = query({ name: 'event-append', text: APPEND_SQL, values, rowMode: 'array' });
       const answered = await (isSure ? asked.catch(undefinedIfTaken) : asked);
       if (answered === undefined) {
         this.#totals.redecided++;
         continue;
       }
+      // Only now nobody can want to send from its memory any more.
+      if (encoder.isKeepable) this.#encoder = encoder;
       const answer = answered.rows[0]![0] as string;
       if (!answer.startsWith('{')) {
         const [head, recordedAtMs] = answer.split(' ');
