@@ -52,8 +52,8 @@ import type { AccountStore, Change, Credential, Held, Profile, Session } from '.
 /** Sign-ins of one account at once. Above: the oldest ends. */
 export const SESSIONS_MAX = 20;
 const DAY_MS = 86_400_000;
-/** Events of an account that an export holds. */
-const EXPORTED_EVENTS_MAX = 10_000;
+/** Events of an account that an export holds: the newest. */
+export const EXPORTED_EVENTS_MAX = 1_000;
 
 /** Bounds guessing, by key; `RateLimit` of src/ops is one. */
 export interface Budget {
@@ -120,6 +120,7 @@ export class Accounts {
   readonly #nowMs: () => number;
   /** Pairs of e-mail and network that signed in lately: their next attempts go before those of strangers. */
   readonly #known = new Set<string>();
+  readonly #exporting = new Set<string>();
 
   private constructor(options: AccountsOptions, secret: Buffer) {
     this.#options = options;
@@ -383,20 +384,31 @@ export class Accounts {
 
   /**
    * Everything that is known of a person, for itself. That it was handed out is an event.
-   * @throws GameError PLAYER_UNKNOWN, ACCOUNT_ERASED
+   * @throws GameError PLAYER_UNKNOWN, ACCOUNT_ERASED; RATE_LIMITED while it is being handed out already
    */
   async export(playerId: string, actor: Actor): Promise<Record<string, unknown>> {
+    if (this.#exporting.has(playerId)) throw new GameError('RATE_LIMITED');
+    this.#exporting.add(playerId);
+    try {
+      return await this.#export(playerId, actor);
+    } finally {
+      this.#exporting.delete(playerId);
+    }
+  }
+
+  async #export(playerId: string, actor: Actor): Promise<Record<string, unknown>> {
     const { account, person, createdAtMs } = await this.#find(playerId);
-    const sessions = await this.#options.store.change(playerId, (held) => {
-      mustExist(held.account);
+    const { sessions, length } = await this.#options.store.change(playerId, (held) => {
+      const { length: before } = mustExist(held.account);
       const events = [AccountExported({ playerId, by: actorName(actor, playerId) })];
-      return { change: { events }, result: held.sessions };
+      return { change: { events }, result: { sessions: held.sessions, length: before + events.length } };
     });
     const events: Omit<StoredEvent, 'stream' | 'key'>[] = [];
     for await (const { position, seq, type, version, payload, recordedAtMs } of this.#options.log.read(
       `account/${playerId}`,
+      Math.max(0, length - EXPORTED_EVENTS_MAX),
     )) {
-      if (events.length < EXPORTED_EVENTS_MAX) events.push({ position, seq, type, version, payload, recordedAtMs });
+      events.push({ position, seq, type, version, payload, recordedAtMs });
     }
     const others: Record<string, unknown> = {};
     for (const [section, exporter] of Object.entries(this.#options.exporters ?? {})) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { evolve } from '../../src/accounts/account.ts';
-import { SESSIONS_MAX } from '../../src/accounts/accounts.ts';
+import { EXPORTED_EVENTS_MAX, SESSIONS_MAX } from '../../src/accounts/accounts.ts';
+import { AccountRenamed } from '../../src/events/account-events.ts';
 import type { GameError } from '../../src/kernel/errors.ts';
 import { type AccountsStage, accountsStage, callerOf, eventually, refusedWith } from '../fixtures/accounts.ts';
 
@@ -447,6 +448,21 @@ describe('accounts', () => {
     );
     assert.deepEqual(all['wallet'], { playerId, gold: 7 });
     assert.equal(JSON.stringify(all).includes('hash'), false);
+  });
+
+  it('hand out the newest events of an account that has very many, one export of it at a time', async () => {
+    const signedIn = await registered();
+    const { playerId } = signedIn.user;
+    const events = Array.from({ length: 250 }, () => AccountRenamed({ playerId, by: 'self' }));
+    for (let part = 0; part < 4; part++) {
+      await stage.store.change(playerId, () => ({ change: { events }, result: undefined }));
+    }
+    const [first, second] = [1, 2].map(() => stage.accounts.export(playerId, callerOf(signedIn)));
+    await refusedWith('RATE_LIMITED', second!);
+    const handedOut = (await first!)['events'] as { seq: number; type: string }[];
+    assert.equal(handedOut.length, EXPORTED_EVENTS_MAX);
+    assert.deepEqual([handedOut.at(-1)!.seq, handedOut.at(-1)!.type], [1_002, 'account.exported']);
+    await stage.accounts.export(playerId, callerOf(signedIn));
   });
 
   it('that are erased leave nothing of the person, in any row or event', async () => {
