@@ -1,29 +1,15 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import {
-  cancelTrade,
-  capture,
-  confirmTrade,
-  type Decide,
-  grant,
-  hold,
-  offerInTrade,
-  openTradeWith,
-  purchase,
-  release,
-  transfer,
-} from '../../src/economy/decide.ts';
+import { capture, type Decide, grant, hold, release, transfer } from '../../src/economy/decide.ts';
 import { Ledger } from '../../src/economy/ledger.ts';
 import { playerAccount } from '../../src/economy/ledger-state.ts';
 import { ECONOMY_STREAM } from '../../src/events/economy-events.ts';
 import type { EventLog } from '../../src/events/event-log.ts';
 import type { GameError } from '../../src/kernel/errors.ts';
+import { PLAYERS, step } from './histories.ts';
 import { BreakableLog, codeOf, faultsOf, give, memoryLog, newId, SETUP, withLedgers } from './world.ts';
 
 const SEED = 20_261_123;
-const PLAYERS = ['ann', 'bob', 'cat', 'dan'] as const;
-const player = fc.constantFrom(...PLAYERS);
-const amount = fc.integer({ min: 1, max: 60 });
 
 async function coins(ledger: Ledger, playerId: string, asset = 'coins'): Promise<number> {
   return ledger.query((state) => state.balance(playerAccount(playerId), asset));
@@ -284,80 +270,6 @@ describe('holds', () => {
 });
 
 describe('any history', () => {
-  type Step = {
-    readonly ledger: number;
-    readonly burst: boolean;
-    readonly decide: () => Decide;
-    readonly key?: string;
-  };
-
-  const id = fc.integer({ min: 0, max: 5 });
-  const decide: fc.Arbitrary<() => Decide> = fc.oneof(
-    fc.tuple(player, player, amount).map(
-      ([a, b, n]) =>
-        () =>
-          transfer(a, b, 'coins', n),
-    ),
-    fc.tuple(player, amount).map(
-      ([a, n]) =>
-        () =>
-          grant(
-            a,
-            [
-              ['coins', n],
-              ['item/flare', 1],
-            ],
-            [[newId('i'), 'banner']],
-            SETUP,
-          ),
-    ),
-    fc.tuple(player, id, amount).map(
-      ([a, h, n]) =>
-        () =>
-          hold(`h${h}`, a, [['coins', n]], [], SETUP),
-    ),
-    id.map((h) => () => release(`h${h}`, SETUP)),
-    fc.tuple(id, player, fc.option(amount)).map(
-      ([h, to, n]) =>
-        () =>
-          capture(`h${h}`, { toId: to, ...(n === null ? {} : { assets: [['coins', n]] }), ...SETUP }),
-    ),
-    player.map((a) => () => purchase(a, 'repair-kit', [])),
-    fc.tuple(id, player, player).map(
-      ([t, a, b]) =>
-        () =>
-          openTradeWith(`t${t}`, a, b),
-    ),
-    fc.tuple(id, player, amount, fc.boolean()).map(
-      ([t, a, n, hasItem]) =>
-        (): Decide =>
-        (state, nowMs) => {
-          const itemIds = hasItem ? [...state.itemsOf(playerAccount(a))].slice(0, 1) : [];
-          return offerInTrade(`t${t}`, a, { assets: [['coins', n]], itemIds })(state, nowMs);
-        },
-    ),
-    fc.tuple(id, player).map(
-      ([t, a]) =>
-        (): Decide =>
-        (state, nowMs) =>
-          confirmTrade(`t${t}`, a, state.trade(`t${t}`)?.offerVersion ?? 1)(state, nowMs),
-    ),
-    fc.tuple(id, player).map(
-      ([t, a]) =>
-        () =>
-          cancelTrade(`t${t}`, a),
-    ),
-  );
-  const step: fc.Arbitrary<Step> = fc.record({
-    ledger: fc.integer({ min: 0, max: 2 }),
-    burst: fc.boolean(),
-    decide,
-    key: fc.option(
-      fc.integer({ min: 0, max: 12 }).map((n) => `key/${n}`),
-      { nil: undefined },
-    ),
-  }) as fc.Arbitrary<Step>;
-
   it('of three processes leaves the ledger sound, whatever breaks, and the same in each of them', async () => {
     await fc.assert(
       fc.asyncProperty(
