@@ -33,6 +33,8 @@ export interface FriendTable {
  * at once may end a little above; lists are cut at the bound in any case.
  */
 export const FRIENDS_MAX = 500;
+/** Events of a pair, all of which every command about it reads. Above, nothing begins any more: it can only be ended. */
+export const PAIR_EVENTS_MAX = 1_000;
 /** Tries of a command whose pair is acted on by others at the same time. */
 const TRIES_MAX = 5;
 
@@ -64,7 +66,8 @@ export class Friends {
    *
    * `ask` also accepts what the other had asked; `remove` also declines and takes back; `block` ends everything else.
    * @returns what the two are now, from the player's side. Somebody who is blocked sees a request that was sent
-   * @throws GameError FRIEND_SELF, PLAYER_UNKNOWN, FRIENDS_FULL, LOG_CONFLICT, DATABASE_UNAVAILABLE
+   * @throws GameError FRIEND_SELF, PLAYER_UNKNOWN, FRIENDS_FULL, LOG_CONFLICT, DATABASE_UNAVAILABLE; RATE_LIMITED past
+   *   {@link PAIR_EVENTS_MAX}
    */
   async command(command: FriendCommand, playerId: string, otherId: string): Promise<Relation> {
     if (playerId === otherId) throw new GameError('FRIEND_SELF');
@@ -73,6 +76,8 @@ export class Friends {
       const { friendship, length } = await this.#load(stream);
       const event = decide(friendship, command, playerId, otherId);
       if (event === undefined) return seenBy(friendship, command, playerId, otherId);
+      const isBeginning = command === 'ask' || command === 'unblock';
+      if (isBeginning && length >= PAIR_EVENTS_MAX) throw new GameError('RATE_LIMITED', { eventsMax: PAIR_EVENTS_MAX });
       await this.#admit(command, friendship, playerId, otherId);
       try {
         await this.#options.log.append({ stream, expected: length, events: [event] });

@@ -4,8 +4,9 @@ import { MemoryLog } from '../../src/adapters/memory-log.ts';
 import { friendsView, PostgresFriends } from '../../src/adapters/postgres-friends.ts';
 import { AccountErased } from '../../src/events/account-events.ts';
 import { EVENTS } from '../../src/events/catalogue.ts';
-import { FRIENDS_MAX, Friends } from '../../src/friends/friends.ts';
-import type { FriendCommand, Relation } from '../../src/friends/friendship.ts';
+import { FriendRemoved, FriendRequested } from '../../src/events/friend-events.ts';
+import { FRIENDS_MAX, Friends, PAIR_EVENTS_MAX } from '../../src/friends/friends.ts';
+import { type FriendCommand, type Relation, streamOf } from '../../src/friends/friendship.ts';
 import { friendRoutes } from '../../src/friends/routes.ts';
 import { madeUpCaller, type ServedApi, serveForTest } from '../fixtures/api.ts';
 import { type FreshDatabase, freshDatabase } from '../fixtures/database.ts';
@@ -136,6 +137,23 @@ describe('friends', () => {
     await rows('blocked');
     await assert.rejects(friends.command('block', id('a'), many(2)), { code: 'FRIENDS_FULL' });
     assert.equal(await friends.command('remove', id('a'), id('b')), 'none');
+  });
+
+  it('may end and block, but begin nothing any more, after a pair has changed its mind a thousand times', async () => {
+    const pair = { playerId: id('a'), otherId: id('b') };
+    const stream = streamOf(id('a'), id('b'));
+    const again = Array.from({ length: 125 }, () => [FriendRequested(pair), FriendRemoved(pair)]).flat();
+    for (let length = 0; length < PAIR_EVENTS_MAX - 2; length += again.length) {
+      const events = again.slice(0, PAIR_EVENTS_MAX - 2 - length);
+      await log.append({ stream, expected: length, events });
+    }
+    assert.equal(await friends.command('ask', id('a'), id('b')), 'sent');
+    assert.equal(await friends.command('remove', id('b'), id('a')), 'none');
+    await assert.rejects(friends.command('ask', id('a'), id('b')), { code: 'RATE_LIMITED' });
+    assert.equal(await friends.command('block', id('b'), id('a')), 'blocked');
+    assert.equal(await friends.command('ask', id('a'), id('b')), 'sent');
+    await assert.rejects(friends.command('unblock', id('b'), id('a')), { code: 'RATE_LIMITED' });
+    assert.equal(await friends.command('ask', id('a'), id('c')), 'sent');
   });
 
   it('forget an erased player on both sides', async () => {
