@@ -7,9 +7,11 @@ import { runEconomyCli } from '../../src/cli/economy.ts';
 import { runPlayerCli } from '../../src/cli/player.ts';
 import { AccountCreated } from '../../src/events/account-events.ts';
 import { EVENTS } from '../../src/events/catalogue.ts';
-import { ECONOMY_STREAM, Transferred } from '../../src/events/economy-events.ts';
+import { ECONOMY_STREAM, Granted, type ItemMove, type Leg, Transferred } from '../../src/events/economy-events.ts';
+import type { StoredEvent } from '../../src/events/event-log.ts';
 import { Projector } from '../../src/events/projector.ts';
 import { type FreshDatabase, freshDatabase } from '../fixtures/database.ts';
+import { until } from '../fixtures/until.ts';
 
 const ANN = 'a-0123456789abcdefghijkl';
 
@@ -87,6 +89,36 @@ describe('npm run economy, and player history and restore', () => {
       events: [Transferred({ legs, items: [], reason: 'bug', cause: 'bug' })],
     });
     assert.match((await economy('audit', '--wait', '0')).out, /its legs of coins sum to 1/);
+  });
+
+  it('restores to a time, in as many parts as it takes, and back again', async () => {
+    const post = async (legs: readonly Leg[], items: readonly ItemMove[]): Promise<StoredEvent> => {
+      const event = Granted({ legs: [...legs], items: [...items], reason: 'setup', cause: 'test' });
+      return (await log.append({ stream: ECONOMY_STREAM, expected: 'any', events: [event] })).events[0]!;
+    };
+    const banners = (from: number): ItemMove[] =>
+      Array.from({ length: 200 }, (_, i) => [`i-${from + i}`, 'banner', 'mint', `player:${ANN}`]);
+    const coins: Leg[] = [
+      ['mint', 'coins', -70],
+      [`player:${ANN}`, 'coins', 70],
+    ];
+    const { recordedAtMs: beforeMs } = await post(coins, []);
+    await until(() => Date.now() > beforeMs, 'the next millisecond');
+    for (const from of [0, 200, 400]) await post([], banners(from));
+    const last = await post(coins, []);
+    await until(() => Date.now() > last.recordedAtMs, 'the next millisecond');
+    const back = await player('restore', ANN, '--at', new Date(beforeMs).toISOString(), '--apply', '--json');
+    assert.equal(back.code, 0, back.err);
+    assert.equal(JSON.parse(back.out).itemsGone.length, 600);
+    assert.equal((await economy('show', `player:${ANN}`)).out, '70 coins\n');
+    assert.equal(await log.head(), last.position + 3, 'the 600 items took 3 events');
+    const forth = await player('restore', ANN, '--at', new Date(last.recordedAtMs).toISOString(), '--apply', '--json');
+    assert.equal(JSON.parse(forth.out).itemsBack.length, 600);
+    const { balances, itemsTotal } = JSON.parse((await economy('show', `player:${ANN}`, '--json')).out);
+    assert.deepEqual({ balances, itemsTotal }, { balances: { coins: 140 }, itemsTotal: 600 });
+    await fold();
+    assert.equal((await economy('audit')).code, 0);
+    assert.match((await player('restore', ANN, '--at', '2000-01-01')).out, /-140 coins/);
   });
 
   it('names a view that lacks a table, is empty or is behind, once it had its time to catch up', async () => {
