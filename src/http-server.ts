@@ -132,7 +132,7 @@ export class HttpServer {
       rateLimitOf: (path) => {
         if (path.startsWith('/matchmake/')) return joins;
         if (path.startsWith('/auth/')) return signIns;
-        return /^\/(?:api|metrics|monitor|playground)(?:\/|$)/.test(path) ? queries : undefined;
+        return /^\/(?:api|\.well-known|metrics|monitor|playground)(?:\/|$)/.test(path) ? queries : undefined;
       },
       refusalOf: (path) => (path.startsWith('/matchmake/') && !health.isReady ? 'DRAINING' : undefined),
       onRefusal: (surface, code) => metrics.countRefusal(surface, code),

@@ -543,6 +543,12 @@ describe('the HTTP surface in production', () => {
     assert.equal((await signIn('203.0.113.10')).status, 200);
     // What the client itself wrote is to the left of what the proxy wrote.
     assert.equal((await signIn('198.51.100.1, 203.0.113.9')).status, 429);
+    const keys = () => surface.fetch('/.well-known/jwks.json', { headers: { 'x-forwarded-for': '203.0.113.11' } });
+    const asked = await Promise.all(Array.from({ length: 120 }, keys));
+    assert.ok(
+      asked.some(({ status }) => status === 429),
+      'each asks the store, or waits for who does',
+    );
     assert.equal((await signIn('203.0.113.9, 198.51.100.1')).status, 200);
   });
 
