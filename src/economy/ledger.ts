@@ -25,6 +25,8 @@ const TRIES_MAX = 200;
 /** Looking for what other processes wrote, at most so often, ms. */
 const REFRESH_EVERY_MS = 200;
 const EXPIRE_EVERY_MS = 15_000;
+/** Entries that may stand before the oldest open one; soon let go, as what lives long is costly to collect. */
+const SETTLED_KEPT_MAX = 256;
 /** A place in a stream at which nobody will ever append. */
 const NEVER = Number.MAX_SAFE_INTEGER;
 
@@ -179,6 +181,8 @@ export class Ledger {
       this.#repeatsTotal++;
       return other.promise.then((outcome) => ({ ...outcome, isRepeat: true }));
     }
+    // Not in flight: asked again with its key, it may find room.
+    if (this.#isFull) return this.#submit<Outcome>(command, undefined);
     const promise = this.#submit<Outcome>(command, undefined);
     this.#inFlight.set(key, { command, promise });
     return promise;
@@ -209,8 +213,12 @@ export class Ledger {
     return this.#entries.length - this.#first + this.#waiting.length;
   }
 
+  get #isFull(): boolean {
+    return this.#pending >= this.#pendingMax;
+  }
+
   #submit<T>(command: Command | undefined, question: ((state: LedgerState) => unknown) | undefined): Promise<T> {
-    if (this.#pending >= this.#pendingMax) {
+    if (this.#isFull) {
       return Promise.reject(new GameError('OVERLOADED', { pendingMax: this.#pendingMax }));
     }
     return new Promise<T>((resolve, reject) => {
@@ -336,7 +344,7 @@ export class Ledger {
     if (at === entries.length) {
       this.#entries = [];
       this.#first = 0;
-    } else if (at > 4_096) {
+    } else if (at >= SETTLED_KEPT_MAX && 2 * at >= entries.length) {
       entries.splice(0, at);
       this.#first = 0;
     }
@@ -361,7 +369,7 @@ export class Ledger {
     }
     if (appended?.isRepeat === true) this.#repeatsTotal++;
     this.#settle(entry, {
-      events: appended?.events ?? entry.events,
+      events: appended?.isRepeat === true ? appended.events : entry.events,
       position: appended?.position ?? 0,
       isRepeat: appended?.isRepeat ?? false,
     });

@@ -216,6 +216,21 @@ describe('the ledger', () => {
     await ledger.close();
   });
 
+  it('does with its key what it had no room for, when it is asked again', async () => {
+    const log = memoryLog();
+    const ledger = await Ledger.open({ log, pendingMax: 1 });
+    await give(ledger, 'ann', { coins: 10 });
+    const command = { key: 'k', fingerprint: 'f', decide: transfer('ann', 'bob', 'coins', 1) };
+    const [, refused] = await Promise.all([
+      ledger.execute({ decide: transfer('ann', 'bob', 'coins', 1) }),
+      codeOf(ledger.execute(command)),
+    ]);
+    assert.equal(refused, 'OVERLOADED');
+    assert.equal((await ledger.execute(command)).isRepeat, false);
+    assert.equal(await coins(ledger, 'bob'), 2);
+    await ledger.close();
+  });
+
   it('sees what another process did without being asked to', async () => {
     const log = memoryLog();
     await withLedgers(log, 2, async ([one, two]) => {
