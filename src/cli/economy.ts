@@ -9,8 +9,9 @@ import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Database } from '../adapters/database.ts';
-import { PostgresEconomy } from '../adapters/postgres-economy-view.ts';
+import { economyView, PostgresEconomy } from '../adapters/postgres-economy-view.ts';
 import { PostgresLog } from '../adapters/postgres-log.ts';
+import { PostgresViews } from '../adapters/postgres-views.ts';
 import { checkAmount, ECONOMY_LIMITS } from '../economy/assets.ts';
 import { auditEconomy } from '../economy/audit.ts';
 import { grant } from '../economy/decide.ts';
@@ -18,6 +19,7 @@ import { Ledger } from '../economy/ledger.ts';
 import { playerAccount } from '../economy/ledger-state.ts';
 import { EVENTS } from '../events/catalogue.ts';
 import { ACCOUNT } from '../events/economy-events.ts';
+import { Projector } from '../events/projector.ts';
 import { GameError } from '../kernel/errors.ts';
 import { cliEnvironment, openCliDatabase } from './database.ts';
 
@@ -29,7 +31,8 @@ const USAGE = `Usage: npm run economy -- COMMAND [options]
   show ACCOUNT                balances and items; ACCOUNT is player:ID, mint, sink, fees or escrow:HOLD
   grant PLAYER ASSET AMOUNT   gives a player something out of the mint, as \`operator\`
 
-  --wait SECONDS        audit: how long a view that is behind may take to catch up, 0 to 3600 (default: 10)
+  --wait SECONDS        audit: how long a view that is behind may take to catch up, 0 to 3600 (default: 10);
+                        where no server folds it, the audit does; 0 looks at it as it is
   --key KEY             grant: done once for ever under this key (default: a new one, which is printed)
   --data DIR            data folder (default: HYPOGEUM_DATA or .data), unless DATABASE_URL is set
   --json                one line of JSON instead of text
@@ -54,8 +57,6 @@ export interface EconomyCliContext {
   /** Progress goes here when it is a terminal. */
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
-
-class UsageError extends Error {}
 
 interface Options {
   readonly command: string;
@@ -87,14 +88,7 @@ export async function runEconomyCli(argv: readonly string[], context: EconomyCli
       await close();
     }
   } catch (error) {
-    if (error instanceof UsageError) {
-      await print(context.stderr, `${error.message}\n\n${USAGE}`);
-      return EXIT.USAGE;
-    }
-    // A refusal, or an answer of the database or the system; all else is a bug and loud.
-    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
-    await print(context.stderr, `${safe((error as Error).message)}\n`);
-    return EXIT.UNREADABLE;
+    return explain(error, context.stderr, USAGE);
   }
 }
 
@@ -153,7 +147,7 @@ async function audit(
   const { stdout, stderr } = context;
   const economy = new PostgresEconomy(database);
   const missing = await economy.missingTables();
-  const viewSeqMin = missing.length > 0 ? 0 : await viewCaughtUp(economy, options.waitMs);
+  const viewSeqMin = missing.length > 0 ? 0 : await viewCaughtUp(database, log, economy, options.waitMs);
   // Before the log is read: what a running server adds meanwhile is in the log, and the view stands somewhere in it.
   const view = missing.length > 0 ? undefined : await economy.snapshot();
   let shownAtMs = 0;
@@ -190,14 +184,29 @@ async function audit(
 }
 
 /**
- * Waits until the view has everything that the log has now, or the time is up, as when no server is there to fold it.
+ * Waits until the view has everything that the log has now, or the time is up. Where no server folds it, this process
+ * does: an operator's grant while the server was off is no fault.
  * @returns how many events that is
  */
-async function viewCaughtUp(economy: PostgresEconomy, waitMs: number): Promise<number> {
+async function viewCaughtUp(
+  database: Database,
+  log: PostgresLog,
+  economy: PostgresEconomy,
+  waitMs: number,
+): Promise<number> {
   const until = performance.now() + waitMs;
   const { length, ...first } = await economy.progress();
-  for (let { seq } = first; seq < length && performance.now() < until; { seq } = await economy.progress()) {
-    await delay(POLL_EVERY_MS);
+  if (first.seq >= length || waitMs === 0) return length;
+  const views = new PostgresViews(database);
+  const projector = new Projector({ log, store: views, projections: [economyView()] });
+  projector.start();
+  try {
+    for (let { seq } = first; seq < length && performance.now() < until; { seq } = await economy.progress()) {
+      await delay(POLL_EVERY_MS);
+    }
+  } finally {
+    await projector.stop();
+    await views.close();
   }
   return length;
 }
@@ -261,21 +270,8 @@ async function give(
   }
 }
 
-/** A stranger's text on a terminal: without control and formatting characters. */
-function safe(text: string): string {
-  return text.replace(/\p{C}/gu, '\u{fffd}');
-}
-
-async function print(to: Writable, text: string): Promise<void> {
-  if (!to.write(text)) await once(to, 'drain');
-}
-
 if (import.meta.main) {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // `... show ACCOUNT | head`: the reader has had enough.
-    if (error.code === 'EPIPE') process.exit(EXIT.FINE);
-    throw error;
-  });
+  endWithReader();
   process.exitCode = await runEconomyCli(process.argv.slice(2), {
     env: cliEnvironment(),
     stdout: process.stdout,

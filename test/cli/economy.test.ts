@@ -140,6 +140,12 @@ describe('npm run economy, and player history and restore', () => {
     assert.equal((await economy('show', `player:${ANN}`)).out, '255 coins\n', 'which does without the view');
   });
 
+  it('audits also where no server runs: it folds what the view lacks, and finds no fault in that', async () => {
+    await economy('grant', ANN, 'coins', '250');
+    const { code, out } = await economy('audit', '--wait', '5');
+    assert.deepEqual([code, out.includes('the view has folded 1.')], [0, true], out);
+  });
+
   it('starts from the view, and not from the first event, where there is one', async () => {
     await economy('grant', ANN, 'coins', '250');
     await fold();
