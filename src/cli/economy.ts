@@ -58,6 +58,8 @@ export interface EconomyCliContext {
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
 
+class UsageError extends Error {}
+
 interface Options {
   readonly command: string;
   readonly operands: readonly string[];
@@ -88,7 +90,14 @@ export async function runEconomyCli(argv: readonly string[], context: EconomyCli
       await close();
     }
   } catch (error) {
-    return explain(error, context.stderr, USAGE);
+    if (error instanceof UsageError) {
+      await print(context.stderr, `${error.message}\n\n${USAGE}`);
+      return EXIT.USAGE;
+    }
+    // A refusal, or an answer of the database or the system; all else is a bug and loud.
+    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
+    await print(context.stderr, `${safe((error as Error).message)}\n`);
+    return EXIT.UNREADABLE;
   }
 }
 
@@ -270,8 +279,21 @@ async function give(
   }
 }
 
+/** A stranger's text on a terminal: without control and formatting characters. */
+function safe(text: string): string {
+  return text.replace(/\p{C}/gu, '\u{fffd}');
+}
+
+async function print(to: Writable, text: string): Promise<void> {
+  if (!to.write(text)) await once(to, 'drain');
+}
+
 if (import.meta.main) {
-  endWithReader();
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // `... show ACCOUNT | head`: the reader has had enough.
+    if (error.code === 'EPIPE') process.exit(EXIT.FINE);
+    throw error;
+  });
   process.exitCode = await runEconomyCli(process.argv.slice(2), {
     env: cliEnvironment(),
     stdout: process.stdout,
