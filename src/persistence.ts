@@ -57,6 +57,9 @@ export interface PersistenceOptions {
   readonly log: Logger;
 }
 
+/** Refusals of a store that is away: its breaker says so in the log, once, and metrics count the tries. */
+const AWAY: ReadonlySet<string> = new Set(['DATABASE_UNAVAILABLE', 'STORE_UNAVAILABLE', 'BUS_UNAVAILABLE']);
+
 /** Sign-ins whose time is over are forgotten so often, ms. */
 const TIDY_EVERY_MS = 600_000;
 const COUNT_EVERY_MS = 15_000;
@@ -124,9 +127,13 @@ async function openAll(
   close: () => Promise<void>,
 ): Promise<Persistence> {
   const back = new Set<() => void>();
+  const away = new Set<string>();
   const noteState = (store: string) => (state: GuardState) => {
-    if (state === 'open') log.error({ store }, 'store does not answer; asked again soon');
+    // It opens again after every try in vain.
+    if (state === 'open' && !away.has(store)) log.error({ store }, 'store does not answer; asked again soon');
+    if (state === 'open') away.add(store);
     else if (state === 'closed') {
+      away.delete(store);
       log.info({ store }, 'store answers again');
       if (store === 'postgres') for (const listener of back) listener();
     }
@@ -145,7 +152,7 @@ async function openAll(
   open.push(() => views.close());
   const parked = new PostgresParked(database);
   const noteFollower = ({ name, phase, error }: FollowerReading): void => {
-    if (phase === 'stopped') log.error({ err: error, name }, 'cannot follow the log');
+    if (phase === 'stopped' && !isAway(error)) log.error({ err: error, name }, 'cannot follow the log');
     else log.debug({ name, phase }, 'follows the log');
   };
   const noteParked = (consumer: string, { position, type }: StoredEvent, reason: string): void =>
@@ -173,7 +180,9 @@ async function openAll(
     log: eventLog,
     store,
     tokenMs: tokens.lifeMs,
-    onFault: (error) => log.warn({ err: error }, 'ended sign-ins could not be read'),
+    onFault: (error) => {
+      if (!isAway(error)) log.warn({ err: error }, 'ended sign-ins could not be read');
+    },
   });
   await revocations.start();
   open.push(() => revocations.close());
@@ -218,7 +227,9 @@ async function openAll(
     index,
     table,
     watch: (onAppended) => eventLog.watch(onAppended),
-    onError: (error) => log.warn({ err: error }, 'leaderboard index not fed; the table answers'),
+    onError: (error) => {
+      if (!isAway(error)) log.warn({ err: error }, 'leaderboard index not fed; the table answers');
+    },
   });
   boards.start();
   open.push(() => boards.stop());
@@ -226,7 +237,9 @@ async function openAll(
     boards: BOARDS,
     log: eventLog,
     table,
-    onError: (error) => log.warn({ err: error }, 'seasons could not be closed; tried again'),
+    onError: (error) => {
+      if (!isAway(error)) log.warn({ err: error }, 'seasons could not be closed; tried again');
+    },
   });
   closer.start();
   open.push(() => closer.stop());
@@ -272,7 +285,7 @@ async function openAll(
     onParked: noteParked,
     onFault: (consumer, error) => {
       if (error === undefined) log.info({ consumer }, 'consumes again');
-      else log.warn({ err: error, consumer }, 'cannot consume');
+      else if (!isAway(error)) log.warn({ err: error, consumer }, 'cannot consume');
     },
   });
 
@@ -384,6 +397,10 @@ async function openBus(
   const bus = new NatsBus({ url: natsUrl, catalogue: EVENTS, ...stores, ...callbacks });
   open.push(() => bus.close());
   return bus;
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof GameError && AWAY.has(error.code);
 }
 
 function budget(burst: number, perSecond: number): RateLimit {

@@ -112,6 +112,9 @@ export class Database {
     });
     // An idle connection that breaks is replaced when it is wanted; without a listener it would end the process.
     this.#pool.on('error', () => undefined);
+    // An error event of a connection also rejects its query; without a listener it would end the process. The pool takes
+    // its own away as it hands a connection out, and the server's last words may stand right behind its first ones.
+    this.#pool.on('connect', (client) => client.on('error', () => undefined));
     this.guard = new Guard({
       name: 'postgres',
       timeoutMs,
@@ -209,6 +212,8 @@ export class Database {
       idle_in_transaction_session_timeout: 0,
       connectionTimeoutMillis: this.#connectTimeoutMs,
     });
+    // The first words may come with the last ones, before the caller listens.
+    client.on('error', () => undefined);
     try {
       await client.connect();
       return client;
@@ -258,10 +263,7 @@ export class Database {
       isReleased = true;
       client.release(error);
     };
-    // An error event of a connection in use also rejects its query; without a listener it would end the process.
-    const ignore = (): void => undefined;
     const discard = (): void => release(new Error('out of time'));
-    client.on('error', ignore);
     signal.addEventListener('abort', discard, { once: true });
     try {
       const result = await work(client);
@@ -272,7 +274,6 @@ export class Database {
       throw error;
     } finally {
       signal.removeEventListener('abort', discard);
-      client.off('error', ignore);
     }
   }
 }
