@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { defineRoute, type Route } from '../api/route.ts';
-import { AMOUNT_MAX, ASSET, Purchased } from '../events/economy-events.ts';
+import { AMOUNT_MAX, ASSET, Purchased, TradeOpened } from '../events/economy-events.ts';
 import { isEvent } from '../events/event.ts';
 import { GameError } from '../kernel/errors.ts';
 import { ECONOMY_LIMITS, isStackable, UNIQUES } from './assets.ts';
@@ -20,7 +20,7 @@ import type { Ledger, Outcome } from './ledger.ts';
 import type { LedgerReader } from './ledger-reader.ts';
 import { escrowAccount, type LedgerState, playerAccount } from './ledger-state.ts';
 import { findProduct, PRODUCTS } from './shop.ts';
-import { sideOf, type Trade } from './trade.ts';
+import { openTrade, sideOf, type Trade } from './trade.ts';
 import type { TradeWatch } from './trade-watch.ts';
 
 export interface EconomyRoutesDeps {
@@ -349,7 +349,11 @@ function tradeRoutes({ ledger, reader, watch, exists }: EconomyRoutesDeps): Rout
         const opened = openTradeWith(newId('t'), caller.playerId, body.withPlayerId);
         const decide = await unlessUnknown(exists, body.withPlayerId, opened);
         const { events } = await ledger.execute({ key, fingerprint, decide });
-        return look((events[0]!.payload as { tradeId: string }).tradeId, caller.playerId);
+        const event = events[0]!;
+        if (!isEvent(TradeOpened, event)) throw new TypeError('an opening is one event');
+        const { tradeId, playerIds, expiresAtMs } = event.payload;
+        // As it was opened, also to a repeat that comes when it has gone on.
+        return ledger.query((state) => tradeOf(state, openTrade(tradeId, playerIds, expiresAtMs)));
       },
     }),
     defineRoute({

@@ -100,6 +100,27 @@ describe('the economy over HTTP, with its view', () => {
     assert.equal((await api.ask(`/api/items/${itemId}`)).status, 401);
   });
 
+  it('answers who opens a trade again under the same key as the first time, whatever became of it', async () => {
+    const open = { token: 'bob', key: 'again', body: { withPlayerId: ANN } };
+    const first = await api.ask('/api/trades', open);
+    const path = `/api/trades/${first.body.tradeId}`;
+    const offered = await api.ask(`${path}/offer`, { method: 'PUT', token: 'ann', body: {} });
+    assert.equal(offered.body.version, 2);
+    assert.deepEqual((await api.ask('/api/trades', open)).body, first.body);
+    await api.ask(`${path}/cancel`, { method: 'POST', token: 'bob' });
+    // Another process, which never saw it open.
+    await folded();
+    const reader = new PostgresEconomy(fresh.database);
+    const other = await Ledger.open({ log, reader });
+    const routes = economyRoutes({ ledger: other, reader, watch, exists: async () => true });
+    const second = await serveForTest(routes, { callers });
+    const repeat = await second.ask('/api/trades', open);
+    assert.deepEqual([repeat.status, repeat.body], [201, first.body]);
+    assert.equal((await second.ask(path, { token: 'ann' })).body.status, 'cancelled');
+    await second.close();
+    await other.close();
+  });
+
   it('ends a trade whose time is over, and tells who waits for it', async () => {
     const opened = await api.ask('/api/trades', { token: 'ann', key: 'open', body: { withPlayerId: BOB } });
     const { tradeId, version, expiresAtMs } = opened.body;
