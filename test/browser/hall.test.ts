@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { matchMaker } from '@colyseus/core';
 import { Client } from '@colyseus/sdk';
 import type { Page } from 'playwright-core';
+import type { ProbeFacts } from '../../clients/browser/probe-facts.ts';
 import { playerAccount } from '../../src/economy/ledger-state.ts';
 import { playerNamed } from '../fixtures/ended-match.ts';
 import { HastyArena } from '../fixtures/hasty-arena.ts';
@@ -95,6 +96,7 @@ describe('the hall of the browser client', function () {
     const { page, playerId } = await guest();
     const email = `${randomBytes(6).toString('hex')}@example.com`;
     await page.goto(`${stage.url}/#account`);
+    await keepPicture(page, 'account');
     const keep = page.getByRole('form', { name: 'Keep this player' });
     await keep.getByLabel('E-mail').fill(email);
     await keep.getByLabel('Password').fill('a long password');
@@ -151,11 +153,15 @@ describe('the hall of the browser client', function () {
     await keepPicture(page, 'shop-phone');
     const width = await page.evaluate('document.querySelector(".hall").scrollWidth');
     assert.ok((width as number) <= 390, 'nothing is wider than a phone');
+    const hidden = await page.evaluate(`[...document.querySelectorAll('.hall-head a')]
+      .filter((link) => link.getBoundingClientRect().left < 0 || link.getBoundingClientRect().right > innerWidth)
+      .map((link) => link.textContent)`);
+    assert.deepEqual(hidden, [], 'the whole menu is in sight');
     await page.context().close();
   });
 
   it('trades between two pages: each sees the other’s offer at once, and a change takes confirmations back', async () => {
-    const [ann, bob] = await Promise.all([guest(), guest()]);
+    const [ann, bob] = await Promise.all([guest(), guest(PHONE)]);
     await give(ann.playerId, [{ asset: 'coins', amountMinor: 50 }]);
     await give(bob.playerId, [{ asset: 'item/flare', amountMinor: 3 }]);
     await ann.page.goto(`${stage.url}/#trade/with/${bob.playerId}`);
@@ -174,6 +180,7 @@ describe('the hall of the browser client', function () {
     await offer(bob.page, /^flare/, '2');
     await ann.page.getByRole('region', { name: 'Their offer' }).getByText('2 × flare').waitFor();
     await keepPicture(ann.page, 'trade');
+    await keepPicture(bob.page, 'trade-phone');
     await ann.page.getByRole('button', { name: 'Confirm this trade' }).click();
     await bob.page.getByText('The other side has confirmed.').waitFor();
     await bob.page.getByRole('button', { name: 'Confirm this trade' }).click();
@@ -195,6 +202,7 @@ describe('the hall of the browser client', function () {
     assert.equal(await page.evaluate('document.querySelector(".door").inert'), true, 'what is behind is out of reach');
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Play' }).waitFor();
+    await page.locator('.door a[href="#boards"]:focus').waitFor();
     await page.context().close();
   });
 
@@ -256,6 +264,7 @@ describe('the hall of the browser client', function () {
     assert.equal(await rows.count(), 32, 'nobody is shown twice');
     assert.equal(await page.getByRole('button', { name: 'Show more' }).count(), 0);
     await page.getByRole('link', { name: 'Around me' }).click();
+    await page.locator('a[aria-current="page"]', { hasText: 'Around me' }).waitFor();
     await own.waitFor();
     assert.ok((await rows.count()) < 12);
     await page.getByLabel('Season').selectOption({ value: '2026-01-05' });
@@ -278,11 +287,22 @@ describe('the hall of the browser client', function () {
     await keepPicture(bob.page, 'boards-phone');
     const width = await bob.page.evaluate('document.querySelector(".hall").scrollWidth');
     assert.ok((width as number) <= 390, 'nothing is wider than a phone');
+    await bob.page.goto(`${stage.url}/?match#match/${replay!.id}`);
+    await bob.page.getByText('Played to the end').waitFor();
+    assert.equal(await bob.page.locator('.hall-table tbody tr').count(), 4, 'two people and two bots');
+    await keepPicture(bob.page, 'match-phone');
+    await bob.page
+      .getByRole('link', { name: /^Guest/ })
+      .first()
+      .waitFor();
     const watch = page.getByRole('link', { name: 'Watch' });
     assert.equal(await watch.getAttribute('href'), `?replay=${replay!.id}`);
     await watch.click();
-    await page.waitForFunction("window.__hypogeum?.screen === 'replay'");
-    assert.equal((await facts(page)).sentence, '');
+    await until(async () => {
+      // Undefined while the page is loading.
+      const now = (await facts(page)) as ProbeFacts | undefined;
+      return now?.screen === 'replay' && now.sentence === '';
+    }, 'the replay to be shown');
     for (const { page: open } of [ann, bob]) await open.context().close();
   });
 
@@ -295,11 +315,14 @@ describe('the hall of the browser client', function () {
     await anns.getByRole('button', { name: 'Search' }).click();
     await anns.getByRole('button', { name: 'Add Bobius as a friend' }).click();
     await anns.getByRole('heading', { name: 'You have asked' }).waitFor();
+    await stage.server.persistence.projector.caughtUp(await stage.server.persistence.eventLog.head());
     await bobs.goto(`${stage.url}/#friends`);
     await bobs.getByRole('heading', { name: 'They ask to be your friend' }).waitFor();
     await keepPicture(bobs, 'friends-phone');
     await bobs.getByRole('button', { name: 'Accept: Annia' }).click();
     await bobs.getByRole('button', { name: 'Remove: Annia' }).waitFor();
+    const { projector, eventLog } = stage.server.persistence;
+    await projector.caughtUp(await eventLog.head());
     await anns.goto(`${stage.url}/?again#friends`);
     await anns.getByRole('button', { name: 'Remove: Bobius' }).waitFor();
     await keepPicture(anns, 'friends');

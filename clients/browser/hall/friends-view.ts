@@ -21,13 +21,13 @@ const GROUPS: readonly (readonly [relation: Relation, title: string, commands: r
       ['Decline', 'delete', 'friends'],
     ],
   ],
-  ['friend', 'Friends', [['Remove', 'delete', 'friends']]],
+  ['friend', 'Your friends', [['Remove', 'delete', 'friends']]],
   ['sent', 'You have asked', [['Take back', 'delete', 'friends']]],
   ['blocked', 'Blocked', [['Unblock', 'delete', 'blocks']]],
 ];
 
 /** `#friends` */
-export const friendsView: View = (body, { api, session, signal, reload }) => {
+export const friendsView: View = (body, { api, session, signal }) => {
   body.append(heading('Friends'));
   if (session.account === undefined) {
     body.append(
@@ -36,6 +36,29 @@ export const friendsView: View = (body, { api, session, signal, reload }) => {
     );
     return;
   }
+  const known = new Map<string, Known>();
+  const groups = element('div', { class: 'hall-part', 'aria-live': 'polite' });
+  // Shown from the answer: the list of the server may be a moment behind it.
+  const act = async (player: Omit<Known, 'relation'>, method: 'put' | 'delete', list: 'friends' | 'blocks') => {
+    const { relation } = await api[method]<{ relation: Relation | 'none' }>(`/api/me/${list}/${player.playerId}`);
+    known.delete(player.playerId);
+    if (relation !== 'none') known.set(player.playerId, { ...player, relation });
+    show();
+  };
+  const show = (): void => {
+    if (known.size === 0) groups.replaceChildren(line('No friends yet. Find somebody by name, or on a leaderboard.'));
+    else groups.replaceChildren(...GROUPS.flatMap((group) => groupOf(group, [...known.values()], act)));
+  };
+  const asked = loaded(
+    signal,
+    'your friends',
+    () => api.get<{ players: Known[] }>('/api/me/friends', signal),
+    ({ players }) => {
+      for (const player of players) if (!known.has(player.playerId)) known.set(player.playerId, player);
+      show();
+      return [groups];
+    },
+  );
   const found = element('div', { class: 'hall-part', 'aria-live': 'polite' });
   const search = form(
     'Find a player',
@@ -52,55 +75,36 @@ export const friendsView: View = (body, { api, session, signal, reload }) => {
           others.map((player) => [
             player.playerId,
             player.name,
-            [
-              actionButton(
-                'Add friend',
-                async () => {
-                  await api.put(`/api/me/friends/${player.playerId}`);
-                  reload();
-                },
-                `Add ${player.name} as a friend`,
-              ),
-            ],
+            [actionButton('Add friend', () => act(player, 'put', 'friends'), `Add ${player.name} as a friend`)],
           ]),
         ),
       );
       return others.length === 0 ? 'Nobody has a name that begins so.' : '';
     },
   );
-  const known = loaded(
-    signal,
-    'your friends',
-    () => api.get<{ players: Known[] }>('/api/me/friends', signal),
-    ({ players }) => {
-      if (players.length === 0) return [line('No friends yet. Find somebody by name, or on a leaderboard.')];
-      return GROUPS.flatMap(([relation, title, commands]) => {
-        const group = players.filter((player) => player.relation === relation);
-        if (group.length === 0) return [];
-        return [
-          element('h3', { text: title }),
-          people(
-            group.map(({ playerId, name }) => [
-              playerId,
-              name,
-              commands.map(([text, method, list]) =>
-                actionButton(
-                  text,
-                  async () => {
-                    await api[method](`/api/me/${list}/${playerId}`);
-                    reload();
-                  },
-                  `${text}: ${name ?? 'a player without a name'}`,
-                ),
-              ),
-            ]),
-          ),
-        ];
-      });
-    },
-  );
-  body.append(known, search, found);
+  body.append(asked, search, found);
 };
+
+function groupOf(
+  [relation, title, commands]: (typeof GROUPS)[number],
+  players: readonly Known[],
+  act: (player: Known, method: 'put' | 'delete', list: 'friends' | 'blocks') => Promise<void>,
+): HTMLElement[] {
+  const group = players.filter((player) => player.relation === relation);
+  if (group.length === 0) return [];
+  return [
+    element('h3', { text: title }),
+    people(
+      group.map((player) => [
+        player.playerId,
+        player.name,
+        commands.map(([text, method, list]) =>
+          actionButton(text, () => act(player, method, list), `${text}: ${player.name ?? 'a player without a name'}`),
+        ),
+      ]),
+    ),
+  ];
+}
 
 function people(rows: readonly (readonly [id: string, name: string | null, actions: readonly Node[]])[]): HTMLElement {
   return element(

@@ -42,6 +42,8 @@ export class Hall {
   readonly #links: readonly (readonly [name: string, link: HTMLAnchorElement])[];
   #screen = new AbortController();
   #shownAs: string | undefined;
+  /** What had the focus behind it, to get it back. */
+  #cameFrom: HTMLElement | undefined;
 
   /**
    * @param behind what it covers: out of reach of keys and screen readers while the hall is open
@@ -90,6 +92,7 @@ export class Hall {
     if (this.isOpen) {
       this.close();
       this.#onLeave();
+      this.#cameFrom?.focus({ preventScroll: true });
     }
     return false;
   }
@@ -108,6 +111,10 @@ export class Hall {
     this.#screen.abort();
     this.#screen = new AbortController();
     this.#shownAs = this.#who();
+    if (this.root.hidden) {
+      const focused = document.activeElement;
+      this.#cameFrom = focused instanceof HTMLElement && this.#behind.contains(focused) ? focused : undefined;
+    }
     this.root.hidden = false;
     this.#behind.inert = true;
     for (const [of, link] of this.#links) {
