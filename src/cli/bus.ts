@@ -12,9 +12,9 @@ import { PostgresViews } from '../adapters/postgres-views.ts';
 import { EVENTS } from '../events/catalogue.ts';
 import type { EventCatalogue } from '../events/event.ts';
 import type { ParkedEvent, ParkedEvents } from '../events/event-bus.ts';
-import { GameError } from '../kernel/errors.ts';
 import { cliEnvironment, openCliDatabase } from './database.ts';
-import { lagOf, print, table } from './views.ts';
+import { endWithReader, exitCodeOf, print, safe, UsageError } from './frame.ts';
+import { lagOf, table } from './views.ts';
 
 const USAGE = `Usage: npm run bus -- COMMAND [options]
 
@@ -33,7 +33,7 @@ CONSUMER is bus/NAME or reactor/NAME, as listed; POSITION is the event's place i
 Exit codes: 0 fine, 1 there is no such parked event, 2 wrong usage, 3 something cannot be read.
 `;
 
-const EXIT = { FINE: 0, NONE: 1, USAGE: 2, UNREADABLE: 3 } as const;
+const EXIT = { FINE: 0, NONE: 1 } as const;
 const REASON_SHOWN = 60;
 
 export interface BusCliContext {
@@ -42,8 +42,6 @@ export interface BusCliContext {
   readonly stderr: Writable;
   readonly catalogue?: EventCatalogue;
 }
-
-class UsageError extends Error {}
 
 interface Options {
   readonly command: 'status' | 'list' | 'show' | 'replay' | 'discard';
@@ -79,14 +77,7 @@ export async function runBusCli(argv: readonly string[], context: BusCliContext)
       await close();
     }
   } catch (error) {
-    if (error instanceof UsageError) {
-      await print(context.stderr, `${error.message}\n\n${USAGE}`);
-      return EXIT.USAGE;
-    }
-    // A refusal, or an answer of the database or the system; all else is a bug and loud.
-    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
-    await print(context.stderr, `${(error as Error).message.replace(/\p{C}/gu, ' ')}\n`);
-    return EXIT.UNREADABLE;
+    return exitCodeOf(error, context.stderr, USAGE);
   }
 }
 
@@ -105,9 +96,7 @@ function parse(argv: readonly string[], { env }: BusCliContext): Options | undef
     return { command: 'status', consumer: undefined, position: 0, ...rest };
   }
   if (group !== 'parked') {
-    throw new UsageError(
-      group === '' ? 'A command is needed.' : `No command ${positionals.join(' ').replace(/\p{C}/gu, '?')}.`,
-    );
+    throw new UsageError(group === '' ? 'A command is needed.' : `No command ${safe(positionals.join(' '))}.`);
   }
   if (command === 'list' && place === undefined) return { command, consumer, position: 0, ...rest };
   if (command !== 'show' && command !== 'replay' && command !== 'discard') {
@@ -150,7 +139,7 @@ async function handleParked(
     (command === 'show' ||
       (await (command === 'replay' ? parked.replay : parked.remove).call(parked, consumer!, position)));
   if (!isThere) {
-    await print(stderr, `Nothing is parked for ${consumer!.replace(/\p{C}/gu, '?')} at position ${position}.\n`);
+    await print(stderr, `Nothing is parked for ${safe(consumer!)} at position ${position}.\n`);
     return EXIT.NONE;
   }
   if (isJson || command === 'show') await print(stdout, `${JSON.stringify(found, null, isJson ? 0 : 2)}\n`);
@@ -239,11 +228,7 @@ async function natsStatus(url: string): Promise<NatsStatus> {
 }
 
 if (import.meta.main) {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // `... list | head`: the reader has had enough.
-    if (error.code === 'EPIPE') process.exit(EXIT.FINE);
-    throw error;
-  });
+  endWithReader();
   const { stdout, stderr } = process;
   process.exitCode = await runBusCli(process.argv.slice(2), { env: cliEnvironment(), stdout, stderr });
 }

@@ -4,7 +4,6 @@
  * usage, 3 refused, or something cannot be read.
  */
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -22,6 +21,7 @@ import { ACCOUNT } from '../events/economy-events.ts';
 import { Projector } from '../events/projector.ts';
 import { GameError } from '../kernel/errors.ts';
 import { cliEnvironment, openCliDatabase } from './database.ts';
+import { endWithReader, exitCodeOf, print, safe, UsageError } from './frame.ts';
 
 const USAGE = `Usage: npm run economy -- COMMAND [options]
 
@@ -41,7 +41,7 @@ const USAGE = `Usage: npm run economy -- COMMAND [options]
 Exit codes: 0 fine, 1 the audit found a fault, 2 wrong usage, 3 refused, or something cannot be read.
 `;
 
-const EXIT = { FINE: 0, FAULTY: 1, USAGE: 2, UNREADABLE: 3 } as const;
+const EXIT = { FINE: 0, FAULTY: 1 } as const;
 const OPERANDS: Readonly<Record<string, number>> = { audit: 0, show: 1, grant: 3 };
 const PLAYER_ID = /^[a-z]-[A-Za-z0-9_-]{22}$/;
 const KEY = /^[\x21-\x7e]{1,64}$/;
@@ -57,8 +57,6 @@ export interface EconomyCliContext {
   /** Progress goes here when it is a terminal. */
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
-
-class UsageError extends Error {}
 
 interface Options {
   readonly command: string;
@@ -90,14 +88,7 @@ export async function runEconomyCli(argv: readonly string[], context: EconomyCli
       await close();
     }
   } catch (error) {
-    if (error instanceof UsageError) {
-      await print(context.stderr, `${error.message}\n\n${USAGE}`);
-      return EXIT.USAGE;
-    }
-    // A refusal, or an answer of the database or the system; all else is a bug and loud.
-    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
-    await print(context.stderr, `${safe((error as Error).message)}\n`);
-    return EXIT.UNREADABLE;
+    return exitCodeOf(error, context.stderr, USAGE);
   }
 }
 
@@ -279,21 +270,8 @@ async function give(
   }
 }
 
-/** A stranger's text on a terminal: without control and formatting characters. */
-function safe(text: string): string {
-  return text.replace(/\p{C}/gu, '\u{fffd}');
-}
-
-async function print(to: Writable, text: string): Promise<void> {
-  if (!to.write(text)) await once(to, 'drain');
-}
-
 if (import.meta.main) {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // `... show ACCOUNT | head`: the reader has had enough.
-    if (error.code === 'EPIPE') process.exit(EXIT.FINE);
-    throw error;
-  });
+  endWithReader();
   process.exitCode = await runEconomyCli(process.argv.slice(2), {
     env: cliEnvironment(),
     stdout: process.stdout,

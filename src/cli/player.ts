@@ -2,7 +2,6 @@
  * `npm run player -- COMMAND ID`: looks after one player's account. May run beside a server, which hears of it through
  * the log. Exit codes: 0 fine, 1 a difference was found, 2 wrong usage, 3 refused or something cannot be read.
  */
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
@@ -11,10 +10,10 @@ import { PasswordHasher } from '../accounts/password-hasher.ts';
 import { PostgresAccounts } from '../adapters/postgres-accounts.ts';
 import { PostgresLog } from '../adapters/postgres-log.ts';
 import { EVENTS } from '../events/catalogue.ts';
-import { GameError } from '../kernel/errors.ts';
 import { cliEnvironment, openCliDatabase } from './database.ts';
+import { EXIT, endWithReader, exitCodeOf, print, safe, UsageError } from './frame.ts';
 import { ban, unban } from './player/ban.ts';
-import { EXIT, type OptionValues, type PlayerCommand, safe, UsageError } from './player/command.ts';
+import type { OptionValues, PlayerCommand } from './player/command.ts';
 import { erase } from './player/erase.ts';
 import { exportPlayer } from './player/export.ts';
 import { history } from './player/history.ts';
@@ -77,14 +76,7 @@ export async function runPlayerCli(argv: readonly string[], context: PlayerCliCo
     }
     return await run(parsed, context);
   } catch (error) {
-    if (error instanceof UsageError) {
-      await print(context.stderr, `${error.message}\n\n${USAGE}`);
-      return EXIT.USAGE;
-    }
-    // A refusal, or an answer of the database or the system; all else is a bug and loud.
-    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
-    await print(context.stderr, `${safe((error as Error).message)}\n`);
-    return EXIT.UNREADABLE;
+    return exitCodeOf(error, context.stderr, USAGE);
   }
 }
 
@@ -145,16 +137,8 @@ async function run({ command, playerId, operands, values }: Parsed, context: Pla
   }
 }
 
-async function print(to: Writable, text: string): Promise<void> {
-  if (!to.write(text)) await once(to, 'drain');
-}
-
 if (import.meta.main) {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // `... export ID | head`: the reader has had enough.
-    if (error.code === 'EPIPE') process.exit(EXIT.FINE);
-    throw error;
-  });
+  endWithReader();
   const { stdin, stdout, stderr } = process;
   process.exitCode = await runPlayerCli(process.argv.slice(2), { env: cliEnvironment(), stdin, stdout, stderr });
 }

@@ -3,7 +3,6 @@
  * Both may run beside a server. Exit codes: 0 fine, 1 the rebuilt ratings differ, 2 wrong usage, 3 something cannot be
  * read.
  */
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -16,6 +15,7 @@ import { Projector, viewKey } from '../events/projector.ts';
 import { GameError } from '../kernel/errors.ts';
 import { PROVISIONAL_MATCHES, ratingPoints } from '../ratings/rating.ts';
 import { cliEnvironment, openCliDatabase } from './database.ts';
+import { endWithReader, exitCodeOf, print, safe, UsageError } from './frame.ts';
 
 const USAGE = `Usage: npm run ratings -- COMMAND [options]
 
@@ -31,7 +31,7 @@ Both may run beside a server: it goes on, and shows too few matches until a rebu
 Exit codes: 0 fine, 1 the rebuilt ratings differ, 2 wrong usage, 3 something cannot be read.
 `;
 
-const EXIT = { FINE: 0, DIFFERENT: 1, USAGE: 2, UNREADABLE: 3 } as const;
+const EXIT = { FINE: 0, DIFFERENT: 1 } as const;
 const LIMIT_DEFAULT = 10;
 const LIMIT_MAX = 1_000;
 const LOOK_EVERY_MS = 50;
@@ -46,8 +46,6 @@ export interface RatingsCliContext {
   /** Progress goes here when it is a terminal. */
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
-
-class UsageError extends Error {}
 
 interface Options {
   readonly command: 'rebuild' | 'show';
@@ -75,14 +73,7 @@ export async function runRatingsCli(argv: readonly string[], context: RatingsCli
       await close();
     }
   } catch (error) {
-    if (error instanceof UsageError) {
-      await print(context.stderr, `${error.message}\n\n${USAGE}`);
-      return EXIT.USAGE;
-    }
-    // A refusal, or an answer of the database or the system; all else is a bug and loud.
-    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
-    await print(context.stderr, `${(error as Error).message.replace(/\p{C}/gu, ' ')}\n`);
-    return EXIT.UNREADABLE;
+    return exitCodeOf(error, context.stderr, USAGE);
   }
 }
 
@@ -97,7 +88,7 @@ function parse(argv: readonly string[], { env }: RatingsCliContext): Options | u
   if (values.help) return undefined;
   const [command = '', ...rest] = positionals;
   if (command !== 'rebuild' && command !== 'show') {
-    throw new UsageError(command === '' ? 'A command is needed.' : `No command ${command.replace(/\p{C}/gu, '?')}.`);
+    throw new UsageError(command === '' ? 'A command is needed.' : `No command ${safe(command)}.`);
   }
   const wanted = command === 'show' ? 1 : 0;
   if (rest.length !== wanted) throw new UsageError(`${command} takes ${wanted === 0 ? 'nothing' : 'one player id'}.`);
@@ -269,11 +260,8 @@ async function show(database: Database, options: Options, { stdout }: RatingsCli
   return EXIT.FINE;
 }
 
-async function print(to: Writable, text: string): Promise<void> {
-  if (!to.write(text)) await once(to, 'drain');
-}
-
 if (import.meta.main) {
+  endWithReader();
   process.exitCode = await runRatingsCli(process.argv.slice(2), {
     env: cliEnvironment(),
     stdout: process.stdout,

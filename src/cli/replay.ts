@@ -21,6 +21,7 @@ import { REPLAY_EXTENSION, type Replay, type ReplayHeader, unpackReplay } from '
 import type { Simulation } from '../kernel/simulation.ts';
 import { replayOf } from '../match/archive.ts';
 import { arena } from '../sim/arena.ts';
+import { endWithReader, exitCodeOf, print, safe, UsageError } from './frame.ts';
 
 const USAGE = `Usage: npm run replay -- COMMAND [options]
 
@@ -41,7 +42,7 @@ F and G are match ids or paths of ${REPLAY_EXTENSION} files.
 Exit codes: 0 fine, 1 a difference was found, 2 wrong usage, 3 something cannot be read.
 `;
 
-const EXIT = { FINE: 0, DIFFERENT: 1, USAGE: 2, UNREADABLE: 3 } as const;
+const EXIT = { FINE: 0, DIFFERENT: 1 } as const;
 const LIST_DEFAULT = 50;
 const LIST_MAX = 1000;
 const PROGRESS_EVERY_MS = 100;
@@ -57,8 +58,6 @@ export interface ReplayCliContext {
   /** Progress goes here when it is a terminal. */
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
-
-class UsageError extends Error {}
 
 interface Options {
   readonly command: string;
@@ -79,14 +78,7 @@ export async function runReplayCli(argv: readonly string[], context: ReplayCliCo
     }
     return await run(options, context);
   } catch (error) {
-    if (error instanceof UsageError) {
-      await print(context.stderr, `${error.message}\n\n${USAGE}`);
-      return EXIT.USAGE;
-    }
-    // A refusal, or an answer of the file system; all else is a bug and loud.
-    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
-    await print(context.stderr, `${safe((error as Error).message)}\n`);
-    return EXIT.UNREADABLE;
+    return exitCodeOf(error, context.stderr, USAGE);
   }
 }
 
@@ -366,11 +358,6 @@ class Progress {
   }
 }
 
-/** Text of a stranger's file on a terminal: without control and formatting characters. */
-function safe(text: string): string {
-  return text.replace(/\p{C}/gu, '\u{fffd}');
-}
-
 function date(atMs: number): string {
   const at = new Date(atMs);
   return Number.isNaN(at.getTime()) ? '' : at.toISOString().replace('T', ' ').slice(0, 19);
@@ -397,16 +384,8 @@ function table(rows: readonly (readonly string[])[]): string {
     .join('');
 }
 
-async function print(to: Writable, text: string): Promise<void> {
-  if (!to.write(text)) await once(to, 'drain');
-}
-
 if (import.meta.main) {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // `... export F | head`: the reader has had enough.
-    if (error.code === 'EPIPE') process.exit(EXIT.FINE);
-    throw error;
-  });
+  endWithReader();
   process.exitCode = await runReplayCli(process.argv.slice(2), {
     simulations: new Map([[arena.id, arena as AnySimulation]]),
     dataDir: process.env['HYPOGEUM_DATA'] ?? '.data',

@@ -2,7 +2,6 @@
  * `npm run views -- list | lag | rebuild NAME`: where the views stand, and how one is built anew from the log. All of it
  * may run beside servers. Exit codes: 0 fine, 2 wrong usage, 3 something cannot be read, or a view does not get further.
  */
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -17,6 +16,7 @@ import type { NamedCheckpoint, Projection } from '../events/projection.ts';
 import { Projector, viewKey } from '../events/projector.ts';
 import { GameError } from '../kernel/errors.ts';
 import { cliEnvironment, openCliDatabase } from './database.ts';
+import { EXIT, endWithReader, exitCodeOf, print, safe, UsageError } from './frame.ts';
 
 const USAGE = `Usage: npm run views -- COMMAND [options]
 
@@ -32,7 +32,6 @@ const USAGE = `Usage: npm run views -- COMMAND [options]
 Exit codes: 0 fine, 2 wrong usage, 3 something cannot be read, or a view does not get further.
 `;
 
-const EXIT = { FINE: 0, USAGE: 2, UNREADABLE: 3 } as const;
 const LOOK_EVERY_MS = 50;
 const PROGRESS_EVERY_MS = 100;
 /** Without any progress for so long a rebuild is given up; whoever holds the view's lock goes on if it can. */
@@ -48,8 +47,6 @@ export interface ViewsCliContext {
   readonly views?: readonly Projection<Tx>[];
   readonly catalogue?: EventCatalogue;
 }
-
-class UsageError extends Error {}
 
 interface Options {
   readonly command: string;
@@ -75,14 +72,7 @@ export async function runViewsCli(argv: readonly string[], context: ViewsCliCont
       await close();
     }
   } catch (error) {
-    if (error instanceof UsageError) {
-      await print(context.stderr, `${error.message}\n\n${USAGE}`);
-      return EXIT.USAGE;
-    }
-    // A refusal, or an answer of the database or the system; all else is a bug and loud.
-    if (!(error instanceof GameError) && typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
-    await print(context.stderr, `${(error as Error).message.replace(/\p{C}/gu, ' ')}\n`);
-    return EXIT.UNREADABLE;
+    return exitCodeOf(error, context.stderr, USAGE);
   }
 }
 
@@ -97,7 +87,7 @@ function parse(argv: readonly string[], { env }: ViewsCliContext): Options | und
   if (values.help) return undefined;
   const [command = '', name = '', ...rest] = positionals;
   if (!['list', 'lag', 'rebuild'].includes(command)) {
-    throw new UsageError(command === '' ? 'A command is needed.' : `No command ${command.replace(/\p{C}/gu, '?')}.`);
+    throw new UsageError(command === '' ? 'A command is needed.' : `No command ${safe(command)}.`);
   }
   if (rest.length > 0 || (command === 'rebuild') !== (name !== '')) {
     throw new UsageError(`${command} takes ${command === 'rebuild' ? 'the name of one view' : 'nothing'}.`);
@@ -252,25 +242,17 @@ async function follow(
 
 /** Text of strangers on a terminal: without control and formatting characters. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const safe = rows.map((cells) => cells.map((cell) => cell.replace(/\p{C}/gu, '\u{fffd}')));
+  const shown = rows.map((cells) => cells.map(safe));
   const widths: number[] = [];
-  for (const cells of safe) {
+  for (const cells of shown) {
     for (const [at, cell] of cells.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
   }
   const line = (cells: readonly string[]): string => cells.map((cell, at) => cell.padEnd(widths[at]!)).join('  ');
-  return safe.map((cells) => `${line(cells).trimEnd()}\n`).join('');
-}
-
-export async function print(to: Writable, text: string): Promise<void> {
-  if (!to.write(text)) await once(to, 'drain');
+  return shown.map((cells) => `${line(cells).trimEnd()}\n`).join('');
 }
 
 if (import.meta.main) {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // `... list | head`: the reader has had enough.
-    if (error.code === 'EPIPE') process.exit(EXIT.FINE);
-    throw error;
-  });
+  endWithReader();
   const { stdout, stderr } = process;
   process.exitCode = await runViewsCli(process.argv.slice(2), { env: cliEnvironment(), stdout, stderr });
 }

@@ -1,5 +1,6 @@
 import { BAN_REASONS } from '../../events/account-events.ts';
-import { answer, type PlayerCommand, UsageError } from './command.ts';
+import { UsageError } from '../frame.ts';
+import { answer, type PlayerCommand } from './command.ts';
 
 export const ban: PlayerCommand = {
   usage: `ID --reason ${BAN_REASONS.join('|')} [--until TIME]`,

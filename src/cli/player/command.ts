@@ -5,10 +5,7 @@ import type { Accounts } from '../../accounts/accounts.ts';
 import type { Database } from '../../adapters/database.ts';
 import type { PostgresLog } from '../../adapters/postgres-log.ts';
 
-export const EXIT = { FINE: 0, DIFFERENT: 1, USAGE: 2, UNREADABLE: 3 } as const;
-
-/** Wrong use of a command: answered with the usage. */
-export class UsageError extends Error {}
+export const EXIT = { FINE: 0, DIFFERENT: 1 } as const;
 
 /** What a subcommand works with; opened for it and closed after it. */
 export interface PlayerContext {
@@ -37,14 +34,9 @@ export interface PlayerCommand {
   readonly options?: NonNullable<ParseArgsConfig['options']>;
   /**
    * @returns the exit code
-   * @throws UsageError; GameError, of which one line is shown
+   * @throws UsageError, answered with the usage; GameError, of which one line is shown
    */
   run(context: PlayerContext, playerId: string, operands: readonly string[], values: OptionValues): Promise<number>;
-}
-
-/** Text from outside without what moves the cursor. */
-export function safe(text: string): string {
-  return text.replace(/\p{C}/gu, '?');
 }
 
 /** One line, or JSON. */

@@ -1,4 +1,5 @@
-import { answer, type PlayerCommand, UsageError } from './command.ts';
+import { UsageError } from '../frame.ts';
+import { answer, type PlayerCommand } from './command.ts';
 
 export const erase: PlayerCommand = {
   usage: 'ID --yes',

@@ -8,7 +8,8 @@ import {
   type RestorePoint,
   restore as restoring,
 } from '../../economy/restore.ts';
-import { EXIT, type PlayerCommand, UsageError } from './command.ts';
+import { UsageError } from '../frame.ts';
+import { EXIT, type PlayerCommand } from './command.ts';
 
 export const restore: PlayerCommand = {
   usage: 'ID --at TIME|POSITION [--apply]',

@@ -1,5 +1,6 @@
 import { ROLES } from '../../api/route.ts';
-import { answer, type PlayerCommand, UsageError } from './command.ts';
+import { UsageError } from '../frame.ts';
+import { answer, type PlayerCommand } from './command.ts';
 
 export const role: PlayerCommand = {
   usage: `ID ${ROLES.join('|')}`,

@@ -1,5 +1,6 @@
 import { banAt } from '../../accounts/account.ts';
-import { answer, type PlayerCommand, safe } from './command.ts';
+import { safe } from '../frame.ts';
+import { answer, type PlayerCommand } from './command.ts';
 
 export const show: PlayerCommand = {
   usage: 'ID',
