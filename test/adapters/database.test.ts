@@ -148,6 +148,16 @@ describe('database', () => {
     }
   });
 
+  it('survives a server that ends in the moment in which it lets us in', async () => {
+    const dying = await serveVersion('180000', 'terminating connection due to unexpected postmaster exit');
+    try {
+      const { port } = dying.address() as { port: number };
+      await assert.rejects(Database.open({ url: `postgres://a:b@127.0.0.1:${port}/x` }), isUnavailable());
+    } finally {
+      dying.close();
+    }
+  });
+
   it('accepts PostgreSQL 15', async () => {
     const server = await privatePostgres({ major: 15 });
     try {
@@ -232,8 +242,8 @@ describe('database', () => {
   });
 });
 
-/** Speaks just enough of the protocol to say which version it is. */
-async function serveVersion(version: string): Promise<Server> {
+/** Speaks just enough of the protocol to say which version it is, or its last words right behind its first ones. */
+async function serveVersion(version: string, lastWords?: string): Promise<Server> {
   const message = (type: string, body: Buffer): Buffer => {
     const head = Buffer.alloc(5);
     head.write(type, 'latin1');
@@ -252,7 +262,10 @@ async function serveVersion(version: string): Promise<Server> {
     socket.on('data', (data) => {
       if (!isGreeted) {
         isGreeted = true;
-        socket.write(Buffer.concat([message('R', Buffer.alloc(4)), ready]));
+        const fatal = `SFATAL\0C57P01\0M${lastWords}\0\0`;
+        const last = lastWords === undefined ? [] : [message('E', Buffer.from(fatal))];
+        socket.write(Buffer.concat([message('R', Buffer.alloc(4)), ready, ...last]));
+        if (lastWords !== undefined) socket.end();
       } else if (data[0] === 'Q'.charCodeAt(0)) {
         const answer = [message('T', Buffer.concat([Buffer.from([0, 1]), column])), message('D', row)];
         socket.write(Buffer.concat([...answer, message('C', Buffer.from('SELECT 1\0')), ready]));
