@@ -127,7 +127,6 @@ export class Hall {
       session: this.#session,
       signal: this.#screen.signal,
       words: rest,
-      reload: () => this.#show(),
     });
     this.#body.replaceChildren(body);
     this.root.scrollTop = 0;

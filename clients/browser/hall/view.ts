@@ -11,8 +11,6 @@ export interface ViewContext {
   readonly signal: AbortSignal;
   /** Words of the address behind the screen's name: of `#boards/weekly/friends` these are `weekly`, `friends`. */
   readonly words: readonly string[];
-  /** Shows the same screen anew. */
-  reload(): void;
 }
 
 /** Fills the body of the hall; the first thing in it is its heading. */
