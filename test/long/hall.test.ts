@@ -6,11 +6,11 @@ import { Client } from '@colyseus/sdk';
 import type { Page } from 'playwright-core';
 import type { ProbeFacts } from '../../clients/browser/probe-facts.ts';
 import { playerAccount } from '../../src/economy/ledger-state.ts';
+import { DEADLINE_MS, facts, keepPicture, type Stage, startStage } from '../browser/stage.ts';
 import { playerNamed } from '../fixtures/ended-match.ts';
 import { HastyArena } from '../fixtures/hasty-arena.ts';
 import { matchHeader } from '../fixtures/recorded-match.ts';
 import { until } from '../fixtures/until.ts';
-import { DEADLINE_MS, facts, keepPicture, type Stage, startStage } from './stage.ts';
 
 const SDK = fileURLToPath(new URL('../../node_modules/@colyseus/sdk/dist/colyseus.js', import.meta.url));
 const PASSWORD = 'a long password';
