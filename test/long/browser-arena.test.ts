@@ -4,7 +4,6 @@ import { Client } from '@colyseus/sdk';
 import type { BrowserContext, Page } from 'playwright-core';
 import type { ArenaWorld } from '../../src/sim/arena.ts';
 import { SEAT } from '../../src/sim/world.ts';
-import { place, setSeat } from '../sim/arena-scene.ts';
 import {
   complaintsOf,
   DEADLINE_MS,
@@ -18,7 +17,8 @@ import {
   until,
   walkSomewhere,
   walkTo,
-} from './stage.ts';
+} from '../browser/stage.ts';
+import { place, setSeat } from '../sim/arena-scene.ts';
 
 /** Middle of the colosseum. */
 const COURT = { column: 39, row: 29 };
