@@ -43,6 +43,14 @@ export default {
         { node: true, comment: 'Areas meet in server.ts or through events.' },
       ),
     ),
+    only('matchmaking-stands-alone', '^src/matchmaking/', ['^src/(kernel|events|api)/', ...npm('zod', 'openskill')], {
+      node: true,
+      comment: 'The matcher is pure; who may play and where rooms are comes through ports.',
+    }),
+    only('cluster-knows-no-game', '^src/cluster/', ['^src/(kernel|match)/', ...npm('@colyseus/core', 'zod')], {
+      node: true,
+      comment: 'Machinery over any game: never sim, rooms, adapters, ops.',
+    }),
     only('sessions-stand-alone', '^src/sessions/', ['^src/kernel/', ...npm('jose', '@colyseus/core')], { node: true }),
     only('ops-stands-alone', '^src/ops/', ['^src/kernel/', ...npm('pino', 'prom-client')], {
       node: true,
