@@ -184,6 +184,7 @@ export class NatsConsumer {
       // In this order: all that is relayed by now is in the stream by then.
       const relayed = (await store.checkpoint(RELAY)).position;
       const before = await link.stream();
+      const newest = await this.#newestSeq();
       const info = await this.#info();
       const after = await link.stream();
       const { position, version } = await store.checkpoint(key);
@@ -193,7 +194,9 @@ export class NatsConsumer {
         await this.#forget();
         return;
       }
-      if (info.num_pending === 0 && info.num_ack_pending === 0) {
+      // Not `num_pending`: the server counts what was just published a moment later, and a stream that is deleted in
+      // that moment would take along what the checkpoint had passed.
+      if (info.delivered.stream_seq >= newest && info.num_ack_pending === 0) {
         settledSeq = Math.max(settledSeq, before.state.last_seq);
         if (relayed > position) await this.#store(position, relayed, version);
       } else settledSeq = Math.max(settledSeq, info.ack_floor.stream_seq);
@@ -209,6 +212,13 @@ export class NatsConsumer {
       });
       await pause(LOOK_EVERY_MS, signal);
     }
+  }
+
+  /** Where the newest message stands that the filter lets through; 0 without any. */
+  async #newestSeq(): Promise<number> {
+    const { link, types } = this.#options;
+    const last = await link.run(({ jsm }) => jsm.streams.getMessage(STREAM, { last_by_subj: filterOf(types) }));
+    return last?.seq ?? 0;
   }
 
   /** Deletes the durable consumer, whether it is there or not. */

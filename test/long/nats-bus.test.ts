@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 import { MemoryLog } from '../../src/adapters/memory-log.ts';
@@ -7,9 +8,13 @@ import { filterOf } from '../../src/adapters/nats-consumer.ts';
 import { STREAM, SUBJECT } from '../../src/adapters/nats-link.ts';
 import { PostgresParked } from '../../src/adapters/postgres-parked.ts';
 import { PostgresViews } from '../../src/adapters/postgres-views.ts';
+import { nextBelow, seedSfc32 } from '../../src/kernel/rng.ts';
 import { type FreshDatabase, freshDatabase } from '../fixtures/database.ts';
 import { Counted, Elsewhere, Named, TEST_EVENTS, until } from '../fixtures/events-of-tests.ts';
 import { PrivateNats } from '../fixtures/nats-server.ts';
+
+/** Deletions in the test that goes on deleting. */
+const DELETIONS = 20;
 
 describe('the bus over NATS', function () {
   this.timeout(60_000);
@@ -190,13 +195,32 @@ describe('the bus over NATS', function () {
     await jsm.consumers.delete(STREAM, 'reader');
     await count(21, 40);
     await hasAll(40);
-    // One after the other: what a second deletion may do before the first is made good is in docs/events.md.
     await until(() => isAnother(first), 'a new consumer', 30_000);
     const second = await version();
     await jsm.streams.delete(STREAM);
     await until(() => isAnother(second), 'a consumer of the new stream', 30_000);
     await count(41, 60);
     await hasAll(60);
+  });
+
+  it('loses nothing however often, and however soon after one another, somebody deletes consumer and stream', async () => {
+    await consume();
+    await isLive();
+    const { jsm } = await manager();
+    const dice = new Int32Array(4);
+    seedSfc32(dice, 0, 20_261_126);
+    let last = 0;
+    const tolerant = (deletion: Promise<unknown>): Promise<unknown> => deletion.catch(() => undefined);
+    for (let round = 0; round < DELETIONS; round++) {
+      const appending = count(last + 1, (last += 5 + nextBelow(dice, 0, 15)));
+      await delay(nextBelow(dice, 0, 30));
+      if (nextBelow(dice, 0, 10) < 4) await tolerant(jsm.consumers.delete(STREAM, 'reader'));
+      else await tolerant(jsm.streams.delete(STREAM));
+      await appending;
+      // Sometimes what was deleted has been made good by then, sometimes not.
+      await delay(nextBelow(dice, 0, 1 + nextBelow(dice, 0, 1_500)));
+    }
+    await hasAll(last);
   });
 
   it('reads from the log what a full stream let go before it was handled', async () => {
