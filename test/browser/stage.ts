@@ -11,7 +11,7 @@ import { createLogger } from '../../src/ops/logger.ts';
 import { createServer, type HypogeumServer, type RoomClasses } from '../../src/server.ts';
 import { arenaMap, stopsBodies } from '../../src/sim/map.ts';
 import { ARRIVED, NO_WAY, STEP_X, STEP_Y } from '../../src/sim/navigation.ts';
-import { LagProxy } from '../fixtures/lag-proxy.ts';
+import { TcpProxy } from '../fixtures/tcp-proxy.ts';
 
 /** Debian's browser, with nothing of its own to do. */
 export const CHROMIUM_LAUNCH = {
@@ -32,7 +32,7 @@ export const DEADLINE_MS = 15_000;
 
 export interface Stage {
   readonly server: HypogeumServer;
-  readonly proxy: LagProxy;
+  readonly proxy: TcpProxy;
   readonly browser: Browser;
   /** Through the proxy, no slash at the end. */
   readonly url: string;
@@ -50,7 +50,7 @@ export async function startStage(env: Readonly<Record<string, string>> = {}, roo
   const log = createLogger({ level: 'silent', isProduction: true, buildId: 'test' });
   const server = await createServer({ config, log, ...(rooms === undefined ? {} : { rooms }) });
   await server.listen();
-  const proxy = await LagProxy.start(server.port);
+  const proxy = await TcpProxy.start(server.port);
   const browser = await chromium.launch(CHROMIUM_LAUNCH);
   return {
     server,

@@ -134,7 +134,7 @@ describe('the browser client', function () {
     await until(page, ({ match }) => match?.connection === 'reconnecting', 'the loss is noticed');
     await page.getByRole('alert').getByText('The connection is lost').waitFor({ timeout: DEADLINE_MS });
     await keepPicture(page, 'connection-lost');
-    stage.proxy.restore();
+    stage.proxy.heal();
     for (const tab of [page, other]) await until(tab, ({ match }) => match?.connection === 'open', 'it is back');
     const back = await until(page, ({ match }) => match?.prediction !== undefined, 'the avatar is back');
     assert.equal(back.match!.seat, seat);
@@ -329,7 +329,7 @@ describe('the browser client', function () {
     await page.getByRole('button', { name: 'Play' }).click();
     const away = await until(page, ({ sentence }) => sentence !== '', 'a sentence');
     assert.equal(away.sentence, 'The server cannot be reached. Check your connection and try again.');
-    stage.proxy.restore();
+    stage.proxy.heal();
   });
 
   it('has raised no error in the whole time', () => {

@@ -6,7 +6,7 @@ import { angleOf } from '../../src/sim/integers.ts';
 import { BODY_RADIUS_UNITS, BUTTONS, HP_MAX, PHASE_LIVE, REWIND_MAX, UNITS_PER_METRE } from '../../src/sim/tuning.ts';
 import { SEAT } from '../../src/sim/world.ts';
 import { GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
-import { LagProxy } from '../fixtures/lag-proxy.ts';
+import { TcpProxy } from '../fixtures/tcp-proxy.ts';
 import { place, setSeat } from '../sim/arena-scene.ts';
 import { WideArena } from './probe-rooms.ts';
 
@@ -54,11 +54,11 @@ class RangeArena extends WideArena {
 describe('lag compensation, from the picture to the hit', function () {
   this.timeout(30_000);
   let server: GameServer;
-  let proxy: LagProxy;
+  let proxy: TcpProxy;
 
   before(async () => {
     server = await GameServer.start({ rooms: { range: RangeArena } });
-    proxy = await LagProxy.start(server.server.port);
+    proxy = await TcpProxy.start(server.server.port);
   });
   after(async () => {
     await server?.close();
