@@ -212,7 +212,9 @@ describe('the bus over NATS', function () {
     let last = 0;
     const tolerant = (deletion: Promise<unknown>): Promise<unknown> => deletion.catch(() => undefined);
     for (let round = 0; round < DELETIONS; round++) {
-      const appending = count(last + 1, (last += 5 + nextBelow(dice, 0, 15)));
+      const first = last + 1;
+      last += 5 + nextBelow(dice, 0, 15);
+      const appending = count(first, last);
       await delay(nextBelow(dice, 0, 30));
       if (nextBelow(dice, 0, 10) < 4) await tolerant(jsm.consumers.delete(STREAM, 'reader'));
       else await tolerant(jsm.streams.delete(STREAM));
