@@ -193,6 +193,28 @@ function* journalMetrics(journal: JournalTotals): Iterable<MetricFamily> {
     type: 'gauge',
     samples: [{ value: reading.lagSeconds }],
   };
+  yield {
+    name: 'hypogeum_journal_buffered_bytes',
+    help: 'What waits for the store of the journal.',
+    type: 'gauge',
+    samples: [{ value: reading.bufferedBytes }],
+  };
+  yield {
+    name: 'hypogeum_journal_ack_seconds',
+    help: 'From handing a group commit to the store until it was acknowledged.',
+    type: 'histogram',
+    samples: [reading.ackSeconds],
+  };
+  yield counter(
+    'hypogeum_journal_fenced_total',
+    'Writers refused because a newer owner of their match exists.',
+    reading.fencedTotal,
+  );
+  yield counter(
+    'hypogeum_journal_rewritten_total',
+    'Matches written again because the store had lost them.',
+    reading.rewrittenTotal,
+  );
 }
 
 function* pingMetrics(ping: PingTotals): Iterable<MetricFamily> {

@@ -96,16 +96,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   const replays =
     options.replays ??
     (await FileReplays.open({ folder: join(config.dataDir, 'replays'), keep: config.replays.keepMax }));
-  const ownJournal =
-    options.journal === undefined
-      ? await FileJournal.open({
-          folder: join(config.dataDir, 'journal'),
-          totals: totals.journal,
-          onDegraded: (error, matchIds) =>
-            log.error({ err: error, matches: matchIds.length }, 'journal cannot be written'),
-          onRecovered: () => log.info('journal can be written again'),
-        })
-      : undefined;
+  const ownJournal = options.journal === undefined ? await openJournal(config, totals.journal, log) : undefined;
   const journal = options.journal ?? ownJournal!;
   let persistence: Persistence;
   try {
@@ -199,7 +190,8 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
         await http.listen();
         // Loading it takes a tenth of a second: not in the middle of the first rated match, and not before players may come.
         setImmediate(() => void loadModel());
-        if (ownJournal !== undefined) tidying = tidyJournal(ownJournal, settler, log);
+        if (config.stores.redisUrl !== undefined) settler.watch();
+        else if (ownJournal !== undefined) tidying = tidyJournal(ownJournal, settler, log);
       } catch (error) {
         closing ??= close();
         await closing;
@@ -220,6 +212,29 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     services,
     persistence,
   };
+}
+
+/** In Redis, where other processes can take matches over, or in files of this process. */
+async function openJournal(config: Config, totals: JournalTotals, log: Logger): Promise<MatchJournal> {
+  const { redisUrl } = config.stores;
+  const onRecovered = () => log.info('journal can be written again');
+  if (redisUrl === undefined) {
+    return FileJournal.open({
+      folder: join(config.dataDir, 'journal'),
+      totals,
+      onDegraded: (error, matchIds) => log.error({ err: error, matches: matchIds.length }, 'journal cannot be written'),
+      onRecovered,
+    });
+  }
+  // Loaded only where there is one: the start is quicker without.
+  const { RedisJournal } = await import('./adapters/redis-journal.ts');
+  return RedisJournal.open({
+    url: redisUrl,
+    totals,
+    onDegraded: (error) => log.error({ err: error }, 'journal cannot be written; matches wait for Redis'),
+    onRecovered,
+    onRewritten: (matchId) => log.warn({ matchId }, 'Redis had lost the journal of a match; it was written again'),
+  });
 }
 
 /** What a former process left behind: ended matches are settled; those cut short are kept, and said. */

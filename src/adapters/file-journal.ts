@@ -288,6 +288,7 @@ export class FileJournal implements MatchJournal {
     }
     log.pending.append(kind, log.index, log.nextSeq++, payload);
     this.#pendingBytes += log.pending.bytes - before;
+    this.#totals.bufferedBytes = this.#pendingBytes;
     if (kind === RECORD.ENTRY) log.appendedTicks++;
     else if (kind === RECORD.END) log.isEndPending = true;
     this.#dirty.add(log);
@@ -349,7 +350,9 @@ export class FileJournal implements MatchJournal {
     }
     // What is pending now came in after that.
     this.#totals.oldestPendingAtMs = this.#dirty.size > 0 ? gatheredAtMs : undefined;
+    this.#totals.bufferedBytes = this.#pendingBytes;
     if (segment !== undefined) {
+      this.#totals.observeAck(performance.now() - gatheredAtMs);
       const start = segment.bytes - batch.length;
       logs.forEach((log, i) => {
         this.#settle(log, segment, start + extents[i]!, start + extents[i + 1]!);

@@ -23,7 +23,8 @@ const MAGIC = Buffer.from('HYPJSEG1', 'latin1');
 /** Above it, the native function is faster than the table in spite of its call. */
 const NATIVE_FROM_BYTES = 96;
 
-function checksum(bytes: Uint8Array): number {
+/** CRC-32 by whichever way is faster for so many bytes. */
+export function checksum(bytes: Uint8Array): number {
   return bytes.length < NATIVE_FROM_BYTES ? crc32(bytes) : nativeCrc32(bytes);
 }
 

@@ -104,6 +104,12 @@ export interface JournalReader {
 /** Append-only store of running matches. */
 export interface MatchJournal extends JournalReader {
   /**
+   * When what the store last acknowledged was sent to it, heartbeats included, `performance.now()`; cheap. Older than
+   * the others wait before they take over what a silent process owned, and its matches may be somebody else's: no tick
+   * must run. Absent where no other process can take over.
+   */
+  readonly contactAtMs?: number;
+  /**
    * Begins a match, or takes over one that has no end: its first header stays and the former writer is fenced, so
    * that of all who claim an epoch exactly one wins. Resolves once the claim is durable; `load` afterwards gives what
    * there is to go on from.

@@ -20,6 +20,8 @@ const FIRST_RETRY_MS = 250;
 const RETRY_MS_MAX = 3_000;
 /** For one match with a fault of its own. */
 const FAULTY_RETRY_MS_MAX = 300_000;
+/** How often a shared journal is looked through for what dead processes have left. */
+const WATCH_EVERY_MS = 15_000;
 /** Results that wait in memory alone, as their journal could not be written. Above: the oldest is given up, and said. */
 const UNRECORDED_MAX = 1_000;
 
@@ -86,6 +88,10 @@ export class MatchSettler {
   readonly #cases = new Map<string, Case>();
   readonly #stop = new AbortController();
   #loop: Promise<void> | undefined;
+  #watching: Promise<void> | undefined;
+  /** At the last look. */
+  #hadEnded: ReadonlySet<string> = new Set();
+  #isListFaulty = false;
   #closing: Promise<number> | undefined;
   #wake = new AbortController();
   #reported = 0;
@@ -109,20 +115,38 @@ export class MatchSettler {
 
   /**
    * Takes on what the journal holds of ended matches: of a former process, or of another one.
+   * @param isShared other processes write the journal too and settle their own: only what had ended at the last call
+   *   already is taken on, for those who ended it have had their time. Who takes the same on at the same time does no harm
    * @returns matches settled; the others are tried again in the background
    */
-  async adopt(): Promise<number> {
+  async adopt({ isShared = false } = {}): Promise<number> {
     try {
-      for (const { matchId, state } of await this.#options.journal.list()) {
-        if (state === 'ended' && !this.#cases.has(matchId)) this.#open(matchId, true);
+      const ended = (await this.#options.journal.list()).filter(({ state }) => state === 'ended');
+      for (const { matchId } of ended) {
+        if (!this.#cases.has(matchId) && (!isShared || this.#hadEnded.has(matchId))) this.#open(matchId, true);
       }
+      this.#hadEnded = new Set(ended.map(({ matchId }) => matchId));
+      this.#isListFaulty = false;
     } catch (error) {
-      this.#options.onFault(error, '', 'list');
+      if (!this.#isListFaulty) this.#options.onFault(error, '', 'list');
+      this.#isListFaulty = true;
     }
     const before = this.#cases.size;
     await this.#pass();
     this.#keepTrying();
     return before - this.#cases.size;
+  }
+
+  /** Takes on again and again what other processes leave in a journal that they share; until `close`. */
+  watch(everyMs = WATCH_EVERY_MS): void {
+    this.#watching ??= this.#watch(everyMs);
+  }
+
+  async #watch(everyMs: number): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await this.adopt({ isShared: true });
+      await delay(everyMs, undefined, { ref: false, signal: this.#stop.signal }).catch(() => undefined);
+    }
   }
 
   /** Tries again at once: what it waited for may be back. */
@@ -154,7 +178,7 @@ export class MatchSettler {
   async #close(withinMs: number): Promise<number> {
     this.#stop.abort();
     this.#wake.abort();
-    const work = [this.#loop, ...[...this.#cases.values()].map(({ working }) => working)];
+    const work = [this.#loop, this.#watching, ...[...this.#cases.values()].map(({ working }) => working)];
     const patience = new AbortController();
     await Promise.race([
       Promise.allSettled(work),

@@ -12,9 +12,9 @@ export interface JournalHarness {
   readonly journal: MatchJournal;
   readonly totals: JournalTotals;
   /** From now on the store refuses every write, as a full disk does. */
-  exhaust(): void;
+  exhaust(): void | Promise<void>;
   /** There is space again. */
-  relieve(): void;
+  relieve(): void | Promise<void>;
   /** Closes the store and lets go of what the test left. */
   dispose(): Promise<void>;
 }
@@ -220,7 +220,7 @@ export function matchJournalContract(adapter: string, create: () => Promise<Jour
       const match = (await begin('full')).play(10);
       await match.writer.flush();
       const durable = match.entries.slice();
-      harness.exhaust();
+      await harness.exhaust();
       match.play(10);
       await assert.rejects(match.writer.flush(), isRefusal('JOURNAL_UNAVAILABLE'));
       match.play(10).end();
@@ -231,7 +231,7 @@ export function matchJournalContract(adapter: string, create: () => Promise<Jour
       assert.equal(await journal.load('refused'), undefined);
       assert.equal(harness.totals.collect().failuresTotal, 2);
 
-      harness.relieve();
+      await harness.relieve();
       const recorded = (await journal.load('full'))!;
       assert.equal(recorded.end, undefined);
       assert.deepEqual(plain(recorded.entries).slice(0, durable.length), plain(durable));

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileJournal } from '../../src/adapters/file-journal.ts';
 import { MemoryJournal } from '../../src/adapters/memory-journal.ts';
+import { RedisJournal } from '../../src/adapters/redis-journal.ts';
 import { JournalTotals } from '../../src/match/journal-totals.ts';
 import { FaultyDisk } from '../fixtures/faulty-disk.ts';
+import { RedisServer } from '../fixtures/redis-server.ts';
 import { matchJournalContract } from './match-journal.contract.ts';
 
 matchJournalContract('memory', async () => {
@@ -51,3 +53,30 @@ for (const [name, segmentBytes] of [
     };
   });
 }
+
+describe('MatchJournal in Redis', () => {
+  let redis: RedisServer;
+
+  before(async () => {
+    redis = await RedisServer.start();
+  });
+  after(() => redis.stop());
+
+  matchJournalContract('redis', async () => {
+    const totals = new JournalTotals();
+    // So that what a store refuses for good is told from what it will take in a moment within a test.
+    const journal = await RedisJournal.open({ url: redis.url, totals, patienceMs: 200, answerMs: 400 });
+    const limitMemory = (bytes: number) => redis.command((client) => client.config('SET', 'maxmemory', String(bytes)));
+    return {
+      journal,
+      totals,
+      exhaust: async () => void (await limitMemory(1)),
+      relieve: async () => void (await limitMemory(0)),
+      dispose: async () => {
+        await limitMemory(0);
+        await journal.close();
+        await redis.command((client) => client.flushall());
+      },
+    };
+  });
+});

@@ -134,6 +134,47 @@ describe('MatchSettler', () => {
     assert.deepEqual(ledger.reports.map((report) => report.header.matchId).sort(), ['a', 'b', 'c']);
   });
 
+  it('takes on of a shared journal only what nobody has settled since the last look', async () => {
+    await ended('left');
+    const settler = settle();
+    assert.equal(await settler.adopt({ isShared: true }), 0);
+    assert.equal(ledger.reports.length, 0);
+    await ended('fresh');
+    assert.equal(await settler.adopt({ isShared: true }), 1);
+    assert.deepEqual(await journaled(), ['fresh']);
+    await journal.remove('fresh');
+    assert.equal(await settler.adopt({ isShared: true }), 0);
+    assert.deepEqual(faults, []);
+    assert.deepEqual(
+      ledger.reports.map(({ header }) => header.matchId),
+      ['left'],
+    );
+  });
+
+  it('watches a shared journal, through times at which it cannot be read, until it is closed', async () => {
+    const list = journal.list.bind(journal);
+    let looks = 0;
+    let isAway = false;
+    journal.list = async () => {
+      looks++;
+      if (isAway) throw new GameError('JOURNAL_UNAVAILABLE');
+      return list();
+    };
+    const settler = settle();
+    settler.watch(1);
+    await ended('one');
+    await until(async () => (await journaled()).length === 0, 'what ended to be settled');
+    isAway = true;
+    const before = looks;
+    await until(() => looks > before + 3, 'more looks');
+    assert.equal(faults.length, 1);
+    isAway = false;
+    await ended('two');
+    await until(async () => (await list()).length === 0, 'what ended later to be settled');
+    // Resolves only when the watch has ended.
+    assert.equal(await settler.close(), 0);
+  });
+
   it('a journal of 0.1, which does not name who took part, is told from its entries', async () => {
     await ended('old');
     assert.equal(await settle().adopt(), 1);

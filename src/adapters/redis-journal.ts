@@ -1,0 +1,934 @@
+/**
+ * The journal in Redis, shared by all processes: one stream a match is log, lock and fence.
+ *
+ * Ids of stream entries are `<epoch>-<n>`, and Redis refuses one that is not above the newest: a claim is an entry of a
+ * larger epoch, set by compare-and-set, and from then on nothing of a smaller epoch gets in. Each entry is a batch of
+ * records (journal-batch.ts). All matches of the process go in one pipeline, at most {@link FLUSH_EVERY_MS} after the
+ * tick, one pipeline at a time; what comes in meanwhile is the next one's.
+ *
+ * While Redis is away or refuses, batches are kept as they were and sent again: unlike with a disk, waiting loses
+ * nothing. A batch that was applied although its answer was lost is found by its id. A match whose records wait for too
+ * long, or are too many, fails.
+ *
+ * A Redis that comes back without a match, or with a part of it (restarted empty, flushed, a replica that took over), is
+ * noticed by the next batch: a stream is never made by one, and its length is counted. The match is then written anew
+ * from this process's own copy, unless somebody has claimed it meanwhile. Every match is in the sorted set
+ * `<prefix>journal` and under `<prefix>journal:<match id>`; a removed one leaves an empty stream there for a while that
+ * takes no writer.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis, ReplyError } from 'ioredis';
+import { GameError } from '../kernel/errors.ts';
+import { MATCH_ID, type MatchHeader } from '../kernel/match-header.ts';
+import {
+  claimRecord,
+  type JournalLag,
+  type JournalSummary,
+  type JournalWriter,
+  type MatchJournal,
+  openRecord,
+  parseOpenRecord,
+  RECORD,
+  RECORD_MAX_BYTES,
+  type RecordedMatch,
+  RecordFold,
+  type RecordKind,
+  RecordWriter,
+} from '../match/journal.ts';
+import type { JournalTotals } from '../match/journal-totals.ts';
+import { type Batch, type BatchPlace, decodeBatch, encodeBatch, MatchCopy, RecordArea } from './journal-batch.ts';
+
+/** With the way to Redis and back, a record is durable within 50 ms. */
+const FLUSH_EVERY_MS = 40;
+/** Beats of an idle process, and how often what has waited too long is looked for. */
+const BEAT_MS = 200;
+/** A connection on which an answer is due for longer is given up; a paused Redis is waited for on a new one. */
+const SILENCE_MS = 3_000;
+const RETRY_MS_MAX = 500;
+/** Longest that records wait for Redis before their match goes on unrecorded; the bounds below may come first. */
+const PATIENCE_MS = 300_000;
+/** Longest that opening, reading, removing or closing waits for Redis. */
+const ANSWER_MS = 2_000;
+/** Five minutes of 100 busy matches. */
+const BUFFER_MAX_BYTES = 64 * 2 ** 20;
+const MATCH_BUFFER_MAX_BYTES = 2 * RECORD_MAX_BYTES;
+/** Ten minutes of ten players take 1.5 MB. A match whose copy would pass a bound is not written anew after a loss. */
+const COPY_MAX_BYTES = 256 * 2 ** 20;
+const MATCH_COPY_MAX_BYTES = 16 * 2 ** 20;
+/** One pipeline; the rest follows in the next. */
+const SEND_MAX_BYTES = 8 * 2 ** 20;
+/** A match that nobody writes any more, over a weekend. An ended one stays until it is settled. */
+const KEEP_MS = 72 * 3_600_000;
+const RENEW_EVERY_MS = 600_000;
+/** For how long a removed match refuses who still writes it; longer than any pause of a process. */
+const REMOVED_MS = 3_600_000;
+/** A match is in the index a moment before its stream is made. */
+const INDEX_GRACE_MS = 60_000;
+/** Stream entries of one answer; more would hold up other matches. */
+const PAGE = 1_000;
+const REMOVED_ID = '18446744073709551615-1';
+
+/** The stream must end with the entry that was seen (none: not exist). */
+const CLAIM = `
+local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if (top[1] and top[1][1] or '') ~= ARGV[1] then return 0 end
+if ARGV[1] == '' then redis.call('DEL', KEYS[1]) end
+redis.call('XADD', KEYS[1], ARGV[2], 'b', ARGV[3], 'w', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return redis.call('XLEN', KEYS[1])
+`;
+
+/** All of a match or nothing; not over a newer owner, a removal, or what was sent later. ARGV: epoch, n, ms, entries. */
+const REWRITE = `
+local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if top[1] then
+  local epoch, n = string.match(top[1][1], '^(%d+)-(%d+)$')
+  if tonumber(epoch) > tonumber(ARGV[1]) then return epoch end
+  if tonumber(epoch) == tonumber(ARGV[1]) and tonumber(n) >= tonumber(ARGV[2]) then return 'late' end
+elseif redis.call('EXISTS', KEYS[1]) == 1 then return 'removed' end
+redis.call('DEL', KEYS[1])
+for i = 4, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'b', ARGV[i + 1]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 'done'
+`;
+
+const REMOVE = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('UNLINK', KEYS[1])
+redis.call('XADD', KEYS[1], '${REMOVED_ID}', 'b', '')
+redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+`;
+
+export interface RedisJournalOptions {
+  /** `redis://…` or `rediss://…` */
+  readonly url: string;
+  readonly totals: JournalTotals;
+  /** Before every key. Default `hypogeum:`. */
+  readonly prefix?: string;
+  /** 1 to 1,000, default 40. */
+  readonly flushEveryMs?: number;
+  /** How long records wait for a Redis that is away or refuses; default five minutes. */
+  readonly patienceMs?: number;
+  /** How long `open`, `load`, `list` and `remove` wait for Redis; default 2,000. */
+  readonly answerMs?: number;
+  /** What may wait over all matches (default 64 MiB) and of one (8 MiB); the match whose record passes it fails. */
+  readonly bufferMaxBytes?: number;
+  readonly matchBufferMaxBytes?: number;
+  /** What is kept to write a match anew, over all (256 MiB) and of one (16 MiB); above, that match could not be. */
+  readonly copyMaxBytes?: number;
+  readonly matchCopyMaxBytes?: number;
+  /** Once when Redis goes away or begins to refuse. */
+  readonly onDegraded?: (error: Error) => void;
+  readonly onRecovered?: () => void;
+  /** Redis had lost a match, or a part of it, and it was written anew. */
+  readonly onRewritten?: (matchId: string) => void;
+}
+
+/** A batch on its way; sent again as it is, for it may have been applied. */
+interface Flight {
+  readonly n: number;
+  readonly batch: Buffer;
+  readonly records: number;
+  readonly bytes: number;
+  readonly ticks: number;
+  /** Records of the writer up to its end. */
+  readonly upTo: number;
+  readonly isEnd: boolean;
+}
+
+interface Waiter {
+  readonly upTo: number;
+  readonly settle: (failure?: GameError) => void;
+}
+
+/** What this process knows of a match it writes. */
+class MatchLog {
+  readonly matchId: string;
+  readonly key: string;
+  readonly epoch: number;
+  readonly writer: RedisWriter;
+  readonly pending = new RecordArea();
+  readonly waiters: Waiter[] = [];
+  copy: MatchCopy | undefined = new MatchCopy();
+  flight: Flight | undefined;
+  isWritingAnew = false;
+  isEndPending = false;
+  /** Records appended by this writer, and those of them that are durable. */
+  appended = 0;
+  acked = 0;
+  /** Entries of the match, appended ones included. */
+  ticks = 0;
+  /** Where the next batch stands, and the stream as it should be: entries, last n of this epoch. */
+  place: BatchPlace = { seq: 0, ticks: 0, bytes: 0 };
+  length = 0;
+  n = 0;
+  renewAtMs = 0;
+  waitingSinceMs: number | undefined;
+  /** As it was claimed, until something is appended. */
+  claimed: RecordedMatch | undefined;
+
+  constructor(journal: RedisJournal, matchId: string, key: string, epoch: number) {
+    this.matchId = matchId;
+    this.key = key;
+    this.epoch = epoch;
+    this.writer = new RedisWriter(journal, this);
+  }
+
+  get waitingBytes(): number {
+    return this.pending.bytes + (this.flight?.bytes ?? 0);
+  }
+}
+
+class RedisWriter extends RecordWriter {
+  readonly matchId: string;
+  readonly epoch: number;
+  readonly #journal: RedisJournal;
+  readonly #log: MatchLog;
+  #failure: GameError | undefined;
+
+  constructor(journal: RedisJournal, log: MatchLog) {
+    super();
+    this.#journal = journal;
+    this.#log = log;
+    this.matchId = log.matchId;
+    this.epoch = log.epoch;
+  }
+
+  get failure(): GameError | undefined {
+    return this.#failure;
+  }
+
+  get lag(): JournalLag {
+    if (this.#failure !== undefined) return { records: 0, bytes: 0 };
+    return { records: this.#log.appended - this.#log.acked, bytes: this.#log.waitingBytes };
+  }
+
+  fail(failure: GameError): void {
+    this.#failure ??= failure;
+  }
+
+  protected append(kind: RecordKind, payload: Uint8Array): void {
+    if (this.#failure === undefined) this.#journal.append(this.#log, kind, payload);
+  }
+
+  protected release(): void {
+    this.#journal.release(this.#log);
+  }
+
+  flush(): Promise<void> {
+    return this.#journal.flush(this.#log);
+  }
+}
+
+export class RedisJournal implements MatchJournal {
+  readonly #options: RedisJournalOptions;
+  readonly #redis: Redis;
+  readonly #totals: JournalTotals;
+  readonly #index: string;
+  readonly #flushEveryMs: number;
+  readonly #patienceMs: number;
+  readonly #answerMs: number;
+  readonly #bufferMaxBytes: number;
+  readonly #matchBufferMaxBytes: number;
+  readonly #copyMaxBytes: number;
+  readonly #matchCopyMaxBytes: number;
+  readonly #logs = new Map<string, MatchLog>();
+  readonly #dirty = new Set<MatchLog>();
+  readonly #lost = new Set<MatchLog>();
+  readonly #beat: NodeJS.Timeout;
+  #bufferedBytes = 0;
+  #copiedBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = 0;
+  #isSending = false;
+  #isSendingAgain = false;
+  #isRewriting = false;
+  #isDegraded = false;
+  #isClosed = false;
+  #closing: Promise<void> | undefined;
+  #contactAtMs = Number.NEGATIVE_INFINITY;
+  #isBeating = false;
+
+  /** Resolves once it is connected, or Redis was found away: it goes on trying. */
+  static async open(options: RedisJournalOptions): Promise<RedisJournal> {
+    const journal = new RedisJournal(options);
+    await journal.#redis.connect().catch(() => undefined);
+    await journal.#sendBeat();
+    return journal;
+  }
+
+  private constructor(options: RedisJournalOptions) {
+    this.#options = options;
+    this.#totals = options.totals;
+    this.#index = `${options.prefix ?? 'hypogeum:'}journal`;
+    this.#flushEveryMs = options.flushEveryMs ?? FLUSH_EVERY_MS;
+    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
+    this.#answerMs = options.answerMs ?? ANSWER_MS;
+    this.#bufferMaxBytes = options.bufferMaxBytes ?? BUFFER_MAX_BYTES;
+    this.#matchBufferMaxBytes = options.matchBufferMaxBytes ?? MATCH_BUFFER_MAX_BYTES;
+    this.#copyMaxBytes = options.copyMaxBytes ?? COPY_MAX_BYTES;
+    this.#matchCopyMaxBytes = options.matchCopyMaxBytes ?? MATCH_COPY_MAX_BYTES;
+    this.#redis = new Redis(options.url, {
+      lazyConnect: true,
+      connectionName: 'hypogeum-journal',
+      connectTimeout: this.#answerMs,
+      disconnectTimeout: 200,
+      socketTimeout: SILENCE_MS,
+      // What was under way when a connection was lost is sent again from here, where it is known what it was.
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      // A Redis that is still loading says so to every command, and they are sent again.
+      enableReadyCheck: false,
+      retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 6), RETRY_MS_MAX),
+    });
+    this.#redis.on('error', () => undefined);
+    this.#redis.on('ready', () => this.#sendNow());
+    this.#beat = setInterval(() => void this.#onBeat(), Math.min(BEAT_MS, this.#patienceMs));
+    this.#beat.unref();
+  }
+
+  get contactAtMs(): number {
+    return this.#contactAtMs;
+  }
+
+  async open(header: MatchHeader, epoch: number): Promise<JournalWriter> {
+    const { matchId } = header;
+    if (!MATCH_ID.test(matchId)) throw new RangeError('matchId is not 1 to 64 letters, digits, _ or -');
+    if (this.#isClosed) throw new GameError('JOURNAL_UNAVAILABLE', { matchId, reason: 'closed' });
+    const former = this.#logs.get(matchId);
+    if (former !== undefined && epoch <= former.epoch)
+      throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: former.epoch });
+    // What the former owner had handed over is the successor's to go on from.
+    if (former !== undefined) await this.#within(this.flush(former)).catch(() => undefined);
+    const log = new MatchLog(this, matchId, this.#keyOf(matchId), epoch);
+    try {
+      await this.#claim(log, header);
+    } catch (error) {
+      if (error instanceof GameError && error.code === 'JOURNAL_UNAVAILABLE') this.#totals.failures++;
+      throw error;
+    }
+    const other = this.#logs.get(matchId);
+    if (other !== undefined && other.epoch > epoch)
+      throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: other.epoch });
+    if (other !== undefined) this.#fence(other, epoch);
+    if (this.#isClosed) throw new GameError('JOURNAL_UNAVAILABLE', { matchId, reason: 'closed' });
+    this.#logs.set(matchId, log);
+    return log.writer;
+  }
+
+  async load(matchId: string): Promise<RecordedMatch | undefined> {
+    const log = this.#logs.get(matchId);
+    if (log?.claimed !== undefined && log.writer.failure === undefined) return log.claimed;
+    try {
+      return (await this.#read(matchId))?.match;
+    } catch (error) {
+      if (!(error instanceof GameError) || error.code !== 'JOURNAL_CORRUPT') throw error;
+      // It may have been written anew between two pages.
+      return (await this.#read(matchId))?.match;
+    }
+  }
+
+  async list(): Promise<JournalSummary[]> {
+    const rows = await this.#ask('', () => this.#redis.zrange(this.#index, 0, -1, 'WITHSCORES'));
+    const summaries: JournalSummary[] = [];
+    for (let at = 0; at < rows.length; at += 2 * PAGE) {
+      const page = rows.slice(at, at + 2 * PAGE);
+      const matchIds = page.filter((_, i) => i % 2 === 0);
+      const replies = await this.#ask('', async () => {
+        const pipeline = this.#redis.pipeline();
+        for (const matchId of matchIds) {
+          const key = this.#keyOf(matchId);
+          pipeline.exists(key).xrangeBuffer(key, '-', '+', 'COUNT', 1).xrevrangeBuffer(key, '+', '-', 'COUNT', 1);
+        }
+        return repliesOf((await pipeline.exec()) ?? []);
+      });
+      for (const [i, matchId] of matchIds.entries()) {
+        const [exists, [first], [last]] = replies.slice(3 * i, 3 * i + 3) as [number, Row[], Row[]];
+        if (first !== undefined && last !== undefined) summaries.push(this.#summaryOf(matchId, first, last));
+        else if (exists === 0) this.#forgetIndex(matchId, Number(page[2 * i + 1]));
+      }
+    }
+    return summaries;
+  }
+
+  async remove(matchId: string): Promise<void> {
+    const log = this.#logs.get(matchId);
+    if (log !== undefined) this.#drop(log, new GameError('JOURNAL_FENCED', { matchId, reason: 'removed' }));
+    await this.#ask(matchId, () => this.#redis.eval(REMOVE, 1, this.#keyOf(matchId), REMOVED_MS));
+    await this.#ask(matchId, () => this.#redis.zrem(this.#index, matchId));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#within(Promise.allSettled([...this.#logs.values()].map((log) => this.flush(log)))).catch(
+      () => undefined,
+    );
+    this.#isClosed = true;
+    clearInterval(this.#beat);
+    clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
+    for (const log of [...this.#logs.values()]) {
+      this.#drop(log, new GameError('JOURNAL_UNAVAILABLE', { matchId: log.matchId, reason: 'closed' }));
+    }
+    this.#redis.disconnect();
+  }
+
+  // What writers call --------------------------------------------------------------------------------------------
+
+  /** Never throws. */
+  append(log: MatchLog, kind: RecordKind, payload: Uint8Array): void {
+    const { pending } = log;
+    let refusal: string | undefined;
+    if (payload.length > RECORD_MAX_BYTES + 32) refusal = 'a record is too large';
+    else if (log.waitingBytes + payload.length > this.#matchBufferMaxBytes) refusal = 'Redis does not keep up';
+    else if (this.#bufferedBytes + payload.length > this.#bufferMaxBytes) refusal = 'Redis does not keep up';
+    if (refusal !== undefined) {
+      this.#fail(log, refusal);
+      return;
+    }
+    log.claimed = undefined;
+    const before = pending.bytes;
+    pending.append(kind, payload);
+    this.#buffered(pending.bytes - before);
+    this.#copy(log, kind, payload);
+    log.appended++;
+    if (kind === RECORD.ENTRY) log.ticks++;
+    else if (kind === RECORD.END) log.isEndPending = true;
+    log.waitingSinceMs ??= performance.now();
+    this.#totals.oldestPendingAtMs ??= log.waitingSinceMs;
+    this.#dirty.add(log);
+    this.#timer ??= setTimeout(() => this.#sendNow(), this.#flushEveryMs);
+  }
+
+  flush(log: MatchLog): Promise<void> {
+    const { failure } = log.writer;
+    if (failure !== undefined) return Promise.reject(failure);
+    if (log.acked >= log.appended) return Promise.resolve();
+    const settled = new Promise<void>((resolve, reject) => {
+      log.waiters.push({ upTo: log.appended, settle: (error) => (error === undefined ? resolve() : reject(error)) });
+    });
+    this.#sendNow();
+    return settled;
+  }
+
+  release(log: MatchLog): void {
+    if (this.#logs.get(log.matchId) !== log) return;
+    this.#logs.delete(log.matchId);
+    this.#letGo(log);
+  }
+
+  // Sending ------------------------------------------------------------------------------------------------------
+
+  #sendNow(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#isSending) this.#isSendingAgain = true;
+    else if (this.#retry === undefined && this.#redis.status === 'ready') void this.#send();
+  }
+
+  async #send(): Promise<void> {
+    this.#isSending = true;
+    // Other rooms whose tick is due in this turn go along.
+    await undefined;
+    let isOrdered = true;
+    while (isOrdered) {
+      this.#isSendingAgain = false;
+      const logs = this.#gather();
+      if (logs.length === 0) break;
+      const isAnswered = await this.#sendBatches(logs);
+      if (!isAnswered) break;
+      isOrdered = this.#isSendingAgain;
+    }
+    this.#isSending = false;
+    if (this.#dirty.size > 0) this.#timer ??= setTimeout(() => this.#sendNow(), this.#flushEveryMs);
+    if (this.#lost.size > 0) void this.#rewriteAll();
+  }
+
+  /** Takes what is pending of as many matches as fit into one pipeline. */
+  #gather(): MatchLog[] {
+    const logs: MatchLog[] = [];
+    let bytes = 0;
+    for (const log of this.#dirty) {
+      if (bytes > SEND_MAX_BYTES) {
+        this.#isSendingAgain = true;
+        break;
+      }
+      this.#dirty.delete(log);
+      if (log.isWritingAnew) continue;
+      log.flight ??= this.#depart(log);
+      bytes += log.flight.bytes;
+      logs.push(log);
+    }
+    return logs;
+  }
+
+  #depart(log: MatchLog): Flight {
+    const { pending, ticks, appended: upTo, isEndPending: isEnd } = log;
+    const { records, bytes } = pending;
+    const batch = encodeBatch({ ...log.place, ticks }, pending.view());
+    pending.clear();
+    return { n: log.n + 1, batch, records, bytes, ticks, upTo, isEnd };
+  }
+
+  /** @returns false where it has to be tried again later */
+  async #sendBatches(logs: readonly MatchLog[]): Promise<boolean> {
+    const pipeline = this.#redis.pipeline();
+    const sentAtMs = performance.now();
+    for (const log of logs) {
+      const { n, batch } = log.flight!;
+      pipeline.xadd(log.key, 'NOMKSTREAM', `${log.epoch}-${n}`, 'b', batch).xlen(log.key);
+    }
+    const at = 2 * logs.length;
+    for (const log of logs) this.#renew(pipeline, log, sentAtMs);
+    let replies: Reply[];
+    try {
+      replies = (await pipeline.exec()) ?? [];
+    } catch (error) {
+      replies = logs.flatMap((): Reply[] => [
+        [error as Error, null],
+        [error as Error, null],
+      ]);
+    }
+    let outage: Error | undefined;
+    for (const [i, log] of logs.entries()) {
+      const [[error, id], [, length]] = replies.slice(2 * i, 2 * i + 2) as [Reply, Reply];
+      if (log.flight === undefined || log.writer.failure !== undefined) continue;
+      if (error !== null && !isVerdict(error)) {
+        if (isOutage(error)) outage = error;
+        else this.#fail(log, error.message, error);
+        this.#dirty.add(log);
+      } else if (error === null && id !== null && length === log.length + 1) {
+        this.#arrive(log);
+      } else {
+        outage = (await this.#inquire(log)) ?? outage;
+      }
+    }
+    const lateFault = replies.slice(at).find(([error]) => error !== null && isOutage(error))?.[0];
+    if (outage === undefined) {
+      this.#contact(sentAtMs);
+      this.#totals.commits++;
+      this.#totals.observeAck(performance.now() - sentAtMs);
+    } else {
+      this.#later(outage);
+    }
+    this.#noteOldest();
+    return outage === undefined && lateFault === undefined;
+  }
+
+  /** Keys of a match that is written live on; those of an ended one until it is settled. */
+  #renew(pipeline: ReturnType<Redis['pipeline']>, log: MatchLog, nowMs: number): void {
+    if (log.flight!.isEnd) {
+      pipeline.persist(log.key);
+    } else if (nowMs >= log.renewAtMs) {
+      log.renewAtMs = nowMs + RENEW_EVERY_MS;
+      pipeline.pexpire(log.key, KEEP_MS).zadd(this.#index, 'NX', microsNow(), log.matchId);
+    }
+  }
+
+  #arrive(log: MatchLog): void {
+    const { n, records, bytes, ticks, upTo, batch } = log.flight!;
+    log.flight = undefined;
+    log.n = n;
+    log.length++;
+    log.place = { seq: log.place.seq + records, ticks, bytes: log.place.bytes + bytes };
+    this.#buffered(-bytes);
+    this.#totals.records += records;
+    this.#totals.bytes += batch.length;
+    this.#acknowledge(log, upTo);
+  }
+
+  #acknowledge(log: MatchLog, upTo: number): void {
+    log.acked = upTo;
+    log.waitingSinceMs = log.appended > upTo ? performance.now() : undefined;
+    if (log.appended > upTo) this.#dirty.add(log);
+    while (log.waiters.length > 0 && log.waiters[0]!.upTo <= upTo) log.waiters.shift()!.settle();
+  }
+
+  /** Why a batch did not get in as it should: it had before, another owns the match, or Redis has lost something. */
+  async #inquire(log: MatchLog): Promise<Error | undefined> {
+    const { matchId, key, epoch } = log;
+    let exists: number;
+    let top: Row | undefined;
+    let length: number;
+    try {
+      const pipeline = this.#redis.pipeline().exists(key).xrevrangeBuffer(key, '+', '-', 'COUNT', 1).xlen(key);
+      let rows: Row[];
+      [exists, rows, length] = repliesOf((await pipeline.exec()) ?? []) as [number, Row[], number];
+      top = rows[0];
+    } catch (error) {
+      this.#dirty.add(log);
+      return error as Error;
+    }
+    if (log.writer.failure !== undefined || log.flight === undefined) return undefined;
+    const seen = top === undefined ? undefined : idOf(top);
+    if (exists === 1 && seen === undefined) {
+      this.#drop(log, new GameError('JOURNAL_FENCED', { matchId, reason: 'removed' }));
+    } else if (seen !== undefined && seen.epoch > epoch) {
+      this.#fence(log, seen.epoch);
+    } else if (seen?.epoch === epoch && seen.n === log.flight.n && length === log.length + 1) {
+      this.#arrive(log);
+    } else if (seen?.epoch === epoch && seen.n === log.n && length === log.length) {
+      this.#dirty.add(log);
+      this.#isSendingAgain = true;
+    } else {
+      log.isWritingAnew = true;
+      this.#lost.add(log);
+    }
+    return undefined;
+  }
+
+  /** One match after another, so that Redis and this process can do something else in between. */
+  async #rewriteAll(): Promise<void> {
+    if (this.#isRewriting || this.#redis.status !== 'ready') return;
+    this.#isRewriting = true;
+    for (const log of this.#lost) {
+      this.#lost.delete(log);
+      if (log.writer.failure !== undefined) continue;
+      const outage = await this.#rewrite(log).catch((error: unknown) => error as Error);
+      if (outage === undefined || log.writer.failure !== undefined) continue;
+      this.#lost.add(log);
+      this.#later(outage);
+      break;
+    }
+    this.#isRewriting = false;
+  }
+
+  async #rewrite(log: MatchLog): Promise<undefined> {
+    const { matchId, key, epoch, copy } = log;
+    if (copy === undefined) {
+      this.#fail(log, 'Redis has lost it, and it is too long to be written again');
+      return;
+    }
+    const { batches, end } = copy.batches();
+    const { appended: upTo } = log;
+    const flying = log.waitingBytes;
+    log.flight = undefined;
+    log.pending.clear();
+    this.#buffered(-flying);
+    const firstN = log.n + 2;
+    log.n = firstN + batches.length - 1;
+    const entries = batches.flatMap((batch, i) => [`${epoch}-${firstN + i}`, batch]);
+    const reply = await this.#redis.eval(REWRITE, 1, key, epoch, log.n, KEEP_MS, ...entries);
+    if (reply === 'late') throw new Error('an older try came later');
+    if (reply === 'removed') {
+      this.#drop(log, new GameError('JOURNAL_FENCED', { matchId, reason: 'removed' }));
+      return;
+    }
+    if (reply !== 'done') {
+      this.#fence(log, Number(reply));
+      return;
+    }
+    log.isWritingAnew = false;
+    log.place = end;
+    log.length = batches.length;
+    log.renewAtMs = 0;
+    this.#totals.rewritten++;
+    this.#options.onRewritten?.(matchId);
+    // With the next batch, or now, it is in the index again.
+    await this.#redis.zadd(this.#index, 'NX', microsNow(), matchId);
+    if (log.isEndPending) await this.#redis.persist(key);
+    this.#acknowledge(log, upTo);
+    this.#noteOldest();
+    if (log.appended > upTo) this.#sendNow();
+  }
+
+  /** Redis is away or refuses: everything is sent again a little later. */
+  #later(error: Error): void {
+    if (!this.#isDegraded) {
+      this.#isDegraded = true;
+      this.#options.onDegraded?.(error);
+    }
+    if (this.#isClosed) return;
+    this.#retryMs = Math.min(Math.max(20, 2 * this.#retryMs), RETRY_MS_MAX);
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.#sendNow();
+      void this.#rewriteAll();
+    }, this.#retryMs);
+  }
+
+  #contact(sentAtMs: number): void {
+    this.#contactAtMs = Math.max(this.#contactAtMs, sentAtMs);
+    this.#retryMs = 0;
+    if (!this.#isDegraded) return;
+    this.#isDegraded = false;
+    this.#options.onRecovered?.();
+  }
+
+  async #onBeat(): Promise<void> {
+    const nowMs = performance.now();
+    for (const log of this.#logs.values()) {
+      if (log.waitingSinceMs !== undefined && nowMs - log.waitingSinceMs > this.#patienceMs)
+        this.#fail(log, 'Redis was away for too long');
+    }
+    if (nowMs - this.#contactAtMs >= BEAT_MS / 2) await this.#sendBeat();
+  }
+
+  async #sendBeat(): Promise<void> {
+    if (this.#isBeating || this.#redis.status !== 'ready') return;
+    this.#isBeating = true;
+    const sentAtMs = performance.now();
+    try {
+      await this.#redis.ping();
+      this.#contactAtMs = Math.max(this.#contactAtMs, sentAtMs);
+    } catch {
+      // The age of the last contact says it.
+    }
+    this.#isBeating = false;
+  }
+
+  // How a writer ends --------------------------------------------------------------------------------------------
+
+  #fail(log: MatchLog, reason: string, cause?: Error): void {
+    this.#totals.failures++;
+    this.#drop(log, new GameError('JOURNAL_UNAVAILABLE', { matchId: log.matchId, reason }, cause));
+  }
+
+  #fence(log: MatchLog, seen: number): void {
+    this.#totals.fenced++;
+    this.#drop(log, new GameError('JOURNAL_FENCED', { matchId: log.matchId, epoch: log.epoch, seen }));
+  }
+
+  #drop(log: MatchLog, failure: GameError): void {
+    log.writer.fail(failure);
+    this.#letGo(log);
+    if (this.#logs.get(log.matchId) === log) this.#logs.delete(log.matchId);
+    for (const { settle } of log.waiters.splice(0)) settle(failure);
+  }
+
+  #letGo(log: MatchLog): void {
+    this.#dirty.delete(log);
+    this.#lost.delete(log);
+    this.#buffered(-log.waitingBytes);
+    log.pending.clear();
+    log.flight = undefined;
+    log.waitingSinceMs = undefined;
+    log.claimed = undefined;
+    this.#dropCopy(log);
+    this.#noteOldest();
+  }
+
+  #buffered(moreBytes: number): void {
+    this.#bufferedBytes += moreBytes;
+    this.#totals.bufferedBytes = this.#bufferedBytes;
+  }
+
+  #copy(log: MatchLog, kind: RecordKind, payload: Uint8Array): void {
+    const { copy } = log;
+    if (copy === undefined) return;
+    const before = copy.bytes;
+    copy.append(kind, payload);
+    this.#copiedBytes += copy.bytes - before;
+    if (copy.bytes > this.#matchCopyMaxBytes || this.#copiedBytes > this.#copyMaxBytes) this.#dropCopy(log);
+  }
+
+  #dropCopy(log: MatchLog): void {
+    this.#copiedBytes -= log.copy?.bytes ?? 0;
+    log.copy = undefined;
+  }
+
+  #noteOldest(): void {
+    let oldest: number | undefined;
+    for (const { waitingSinceMs } of this.#logs.values()) {
+      if (waitingSinceMs !== undefined && !(waitingSinceMs >= (oldest ?? Number.POSITIVE_INFINITY)))
+        oldest = waitingSinceMs;
+    }
+    this.#totals.oldestPendingAtMs = oldest;
+  }
+
+  // Claiming and reading -----------------------------------------------------------------------------------------
+
+  async #claim(log: MatchLog, header: MatchHeader): Promise<void> {
+    const { matchId, key, epoch } = log;
+    const token = randomBytes(12).toString('base64url');
+    for (;;) {
+      const [top] = await this.#ask(matchId, () => this.#redis.xrevrangeBuffer(key, '+', '-', 'COUNT', 1));
+      const seen = top === undefined ? undefined : this.#topOf(matchId, top as unknown as Row);
+      // A claim whose answer was lost.
+      const isOurs = seen?.epoch === epoch && seen.n === 0 && seen.token === token;
+      if (!isOurs) {
+        if (seen !== undefined && epoch <= seen.epoch)
+          throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: seen.epoch });
+        if (seen?.batch.records.at(-1)?.kind === RECORD.END) throw new GameError('MATCH_ENDED', { matchId });
+        const record = new RecordArea();
+        const place =
+          seen === undefined
+            ? { seq: 0, ticks: 0, bytes: 0 }
+            : {
+                seq: seen.batch.seq + seen.batch.records.length,
+                ticks: seen.batch.ticks,
+                bytes: seen.batch.bytes + seen.batch.ownBytes,
+              };
+        if (seen === undefined) record.append(RECORD.OPEN, openRecord(header, epoch));
+        else record.append(RECORD.CLAIM, claimRecord(epoch));
+        const batch = encodeBatch(place, record.view());
+        await this.#ask(matchId, () => this.#redis.zadd(this.#index, 'NX', microsNow(), matchId));
+        const sentAtMs = performance.now();
+        const wasSeen = seen?.id ?? '';
+        const length = await this.#ask(
+          matchId,
+          () => this.#redis.eval(CLAIM, 1, key, wasSeen, `${epoch}-0`, batch, token, KEEP_MS) as Promise<number>,
+        );
+        this.#contact(sentAtMs);
+        // Somebody was quicker: it is looked at again. It also says so of a claim of ours that was sent twice.
+        if (length === 0) continue;
+        this.#totals.records++;
+        this.#totals.bytes += batch.length;
+      }
+      break;
+    }
+    log.renewAtMs = performance.now() + RENEW_EVERY_MS;
+    const read = await this.#read(matchId);
+    if (read === undefined || read.top.epoch !== epoch)
+      throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: read?.top.epoch ?? 0 });
+    for (const { kind, payload } of read.records) this.#copy(log, kind, payload);
+    log.ticks = read.match.entries.length;
+    log.place = read.end;
+    log.length = read.length;
+    log.claimed = read.match;
+  }
+
+  #topOf(matchId: string, row: Row): { id: string; epoch: number; n: number; token: string; batch: Batch } {
+    const { epoch, n } = idOf(row);
+    const fields = row[1].map(String);
+    const token = fields[2] === 'w' ? fields[3]! : '';
+    try {
+      return { id: `${epoch}-${n}`, epoch, n, token, batch: decodeBatch(row[1][1]!) };
+    } catch (error) {
+      throw new GameError('JOURNAL_CORRUPT', { matchId, reason: (error as Error).message }, error);
+    }
+  }
+
+  async #read(matchId: string) {
+    const key = this.#keyOf(matchId);
+    const fold = new RecordFold(matchId);
+    const records: Batch['records'][number][] = [];
+    let end: BatchPlace = { seq: 0, ticks: 0, bytes: 0 };
+    let top: { epoch: number; n: number } | undefined;
+    let length = 0;
+    for (let from = '-'; ; ) {
+      const page = (await this.#ask(matchId, () =>
+        this.#redis.xrangeBuffer(key, from, '+', 'COUNT', PAGE),
+      )) as unknown as Row[];
+      for (const row of page) {
+        let batch: Batch;
+        try {
+          batch = decodeBatch(row[1][1]!);
+          if (batch.seq !== end.seq) throw new RangeError(`record ${batch.seq} follows ${end.seq} records`);
+        } catch (error) {
+          throw new GameError('JOURNAL_CORRUPT', { matchId, reason: (error as Error).message }, error);
+        }
+        for (const record of batch.records) {
+          fold.push(record.kind, record.payload);
+          records.push(record);
+        }
+        end = { seq: end.seq + batch.records.length, ticks: batch.ticks, bytes: batch.bytes + batch.ownBytes };
+        length++;
+      }
+      if (page.length > 0) top = idOf(page.at(-1)!);
+      if (page.length < PAGE) break;
+      from = `(${page.at(-1)![0]}`;
+    }
+    if (top === undefined) return undefined;
+    return { match: fold.match(false), records, end, top, length };
+  }
+
+  #summaryOf(matchId: string, first: Row, last: Row): JournalSummary {
+    const { epoch } = idOf(last);
+    try {
+      const [open] = decodeBatch(first[1][1]!).records;
+      const { ticks, bytes, ownBytes, records } = decodeBatch(last[1][1]!);
+      const isEnded = records.at(-1)?.kind === RECORD.END;
+      const state = isEnded ? 'ended' : this.#logs.has(matchId) ? 'open' : 'unfinished';
+      const { header } = parseOpenRecord(open!.payload);
+      return { matchId, state, header, epoch, ticks, bytes: bytes + ownBytes, isTorn: false };
+    } catch {
+      return { matchId, state: 'corrupt', epoch, ticks: 0, bytes: 0, isTorn: false };
+    }
+  }
+
+  /** Its stream has expired, or was lost with nobody to write it anew. */
+  #forgetIndex(matchId: string, sinceMicros: number): void {
+    if (Date.now() - sinceMicros / 1000 < INDEX_GRACE_MS) return;
+    this.#redis.zrem(this.#index, matchId).catch(() => undefined);
+  }
+
+  #keyOf(matchId: string): string {
+    return `${this.#index}:${matchId}`;
+  }
+
+  /** Asks until there is an answer, for so long at most. @throws GameError JOURNAL_UNAVAILABLE */
+  async #ask<T>(matchId: string, work: () => Promise<T>): Promise<T> {
+    const deadlineMs = performance.now() + this.#answerMs;
+    for (;;) {
+      try {
+        return await this.#within(work(), deadlineMs - performance.now());
+      } catch (error) {
+        if (!isOutage(error as Error)) throw error;
+        if (this.#isClosed || performance.now() + 20 > deadlineMs) {
+          const { message: reason } = error as Error;
+          throw new GameError('JOURNAL_UNAVAILABLE', matchId === '' ? { reason } : { matchId, reason }, error);
+        }
+        await delay(20);
+      }
+    }
+  }
+
+  async #within<T>(work: Promise<T>, ms = this.#answerMs): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer in ${Math.round(ms)} ms`)), Math.max(ms, 0));
+    });
+    // Whichever is second has nobody to tell.
+    work.catch(() => undefined);
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+type Row = [id: Buffer, fields: Buffer[]];
+type Reply = [error: Error | null, value: unknown];
+
+function idOf([id]: Row): { epoch: number; n: number } {
+  const [epoch, n] = id.toString().split('-').map(Number) as [number, number];
+  return { epoch, n };
+}
+
+/** @throws the first error among them */
+function repliesOf(replies: readonly Reply[]): unknown[] {
+  return replies.map(([error, value]) => {
+    if (error !== null) throw error;
+    return value;
+  });
+}
+
+/** Redis has looked at the stream and does not take the entry. */
+function isVerdict(error: Error): boolean {
+  return error instanceof ReplyError && /equal or smaller|exhausted the last possible ID/.test(error.message);
+}
+
+/** It is not there, or has its reasons not to serve now; everything else it answers is about the command. */
+function isOutage(error: Error): boolean {
+  return (
+    !(error instanceof GameError) &&
+    (!(error instanceof ReplyError) ||
+      /^(LOADING|READONLY|MASTERDOWN|MISCONF|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|NOREPLICAS)|OOM/.test(error.message))
+  );
+}
+
+/** Sorts matches by age also where several began within a millisecond. Exact: far below 2^53. */
+function microsNow(): number {
+  return Math.round((performance.timeOrigin + performance.now()) * 1000);
+}
