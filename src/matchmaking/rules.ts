@@ -39,6 +39,8 @@ export const rulesShape = z
       .strictObject({
         /** From this wait on bots fill a match in which people are missing, s. */
         afterSeconds: seconds,
+        /** People that such a match has at least; past the deadline one is enough. */
+        peopleMin: z.int().min(1).max(MATCH_PLAYERS_MAX).default(1),
         /** Where everybody is against everybody: players with bots. Teams are always filled. */
         fillTo: z.int().min(1).max(MATCH_PLAYERS_MAX).optional(),
         /** What a bot counts for when teams are balanced. */
@@ -79,6 +81,7 @@ export const rulesShape = z
     if (rules.playersMin > full) fault('playersMin', 'more than the teams hold');
     if (rules.bots !== null) {
       if (rules.bots.afterSeconds > rules.deadlineSeconds) fault('bots', 'afterSeconds is past the deadline');
+      if (rules.bots.peopleMin > full) fault('bots', 'peopleMin is more than a match holds');
       if ((rules.bots.fillTo ?? 1) > full) fault('bots', 'fillTo is more than a match holds');
     }
     const slots = Object.values(rules.roles).reduce((sum, count) => sum + count, 0);
@@ -121,7 +124,7 @@ export function arenaRules({
   });
 }
 
-/** An example with teams: four against four, fair before fast, with bots only for who has waited a minute. */
+/** An example with teams: four against four, fair before fast, with bots when half of them are there. */
 export const FOUR_VS_FOUR: Rules = Object.freeze(
   defineRules({
     mode: 'arena-4v4',
@@ -130,7 +133,7 @@ export const FOUR_VS_FOUR: Rules = Object.freeze(
     playersMin: 8,
     ratingWindow: { start: 2, growthPerSecond: 0.15, max: 10 },
     latencyWindowMs: { start: 60, growthPerSecond: 3, max: 200 },
-    bots: { afterSeconds: 60 },
+    bots: { afterSeconds: 45, peopleMin: 4 },
     deadlineSeconds: 90,
   }),
 );

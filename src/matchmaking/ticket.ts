@@ -138,7 +138,8 @@ export interface Backfilled {
  * - `TOO_FEW`: not enough players wait in the whole pool.
  * - `RATING_WINDOW`, `LATENCY`, `BLOCKED`: enough players wait, but too few of those within the rating window, of those
  *   with a region in common, of those who have not blocked each other (named in this order).
- * - `ROLES_SHORT`, `SEATS`: enough players, but not with the roles, or not in parties of the sizes, that fill the teams.
+ * - `ROLES_SHORT`: enough players, but not with the roles that the teams ask for.
+ * - `COMBINATION`: enough players, but no set of them goes together: parties into teams, and all windows at once.
  * - `FILLING`: enough players for a small match; a fuller one is waited for.
  */
 export type WaitReason = {
@@ -165,7 +166,7 @@ export type WaitCause =
   | { readonly code: 'LATENCY'; readonly withinMs: number; readonly candidates: number; readonly playersMin: number }
   | { readonly code: 'BLOCKED'; readonly candidates: number; readonly blocked: number; readonly playersMin: number }
   | { readonly code: 'ROLES_SHORT'; readonly candidates: number }
-  | { readonly code: 'SEATS'; readonly candidates: number }
+  | { readonly code: 'COMBINATION'; readonly candidates: number }
   | {
       readonly code: 'FILLING';
       readonly players: number;
@@ -182,7 +183,7 @@ export const WAIT_CODES = [
   'LATENCY',
   'BLOCKED',
   'ROLES_SHORT',
-  'SEATS',
+  'COMBINATION',
   'FILLING',
 ] as const satisfies readonly WaitCause['code'][];
 
