@@ -24,7 +24,7 @@ export const rulesShape = z
     teams: z.int().min(1).max(64),
     /** Players of a team; of the match, where `teams` is 1. */
     teamSize: z.int().min(1).max(MATCH_PLAYERS_MAX),
-    /** People with whom a match may start that is not full. Without bots its teams are of equal size. */
+    /** People with whom a match may start that is not full; its teams are of equal size. With roles, all. */
     playersMin: z.int().min(1).max(MATCH_PLAYERS_MAX),
     /** So long a full match is waited for, s. */
     partialAfterSeconds: seconds.default(10),
@@ -86,9 +86,7 @@ export const rulesShape = z
     }
     const slots = Object.values(rules.roles).reduce((sum, count) => sum + count, 0);
     if (slots > rules.teamSize) fault('roles', 'more slots than a team has players');
-    if (slots > 0 && rules.bots === null && rules.playersMin < full) {
-      fault('playersMin', 'with roles and without bots a match has to be full');
-    }
+    if (slots > 0 && rules.playersMin < full) fault('playersMin', 'with roles a match is full, or bots fill it');
   });
 
 /** The rules of one mode. */

@@ -30,7 +30,7 @@ describe('rules of a mode', () => {
       [{ bots: { afterSeconds: 61 } }, /past the deadline/],
       [{ bots: { afterSeconds: 1, fillTo: 3 } }, /more than a match holds/],
       [{ roles: { healer: 2 } }, /more slots than a team/],
-      [{ teamSize: 2, roles: { healer: 1 } }, /has to be full/],
+      [{ teamSize: 2, roles: { healer: 1 } }, /a match is full/],
       [{ ratingWindow: { start: 5, growthPerSecond: 1, max: 4 } }, /start is above max/],
       [{ unknown: 1 } as never, /unknown/i],
     ];
