@@ -18,16 +18,21 @@ import express, { type ErrorRequestHandler, type Express, type Request } from 'e
 import type { Caller, Route } from './api/route.ts';
 import type { RouteTotals } from './api/route-totals.ts';
 import { serveRoutes } from './api/serve.ts';
+import type { ClusterDirectory } from './cluster/directory.ts';
+import { RoomGate } from './cluster/gate.ts';
+import type { GateTotals } from './cluster/gate-totals.ts';
+import { type HopMarks, hopOf } from './cluster/hop-mark.ts';
 import type { Config } from './config.ts';
 import { GuardedTransport } from './guarded-transport.ts';
 import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
+import { listenRefusal, NODE_SERVER, pathLimits, rateLimit, urlOf } from './listening.ts';
 import type { Health } from './ops/health.ts';
-import { addressOf, answerRefusal, HttpGate, networkOf } from './ops/http-gate.ts';
+import { addressOf, answerRefusal, HttpGate, limitedNetworkOf, networkOf } from './ops/http-gate.ts';
 import { frameworkLogger, type Logger } from './ops/logger.ts';
 import { METRICS_CONTENT_TYPE, type Metrics } from './ops/metrics.ts';
-import { isBearer, isOwnPage, PanelAccess } from './ops/panel-access.ts';
-import { RateLimit } from './ops/rate-limit.ts';
+import { MetricsAccess } from './ops/metrics-access.ts';
+import { isOwnPage, PanelAccess } from './ops/panel-access.ts';
 
 /**
  * What clients may ask of the matchmaker. `create` is not among them: an anonymous player could fill the process with
@@ -91,6 +96,13 @@ export interface HttpServerOptions {
     identify(authorization: string): Promise<Caller>;
     readonly totals: RouteTotals;
   };
+  /** What the gate to the rooms of other processes needs; without it every room is expected here. */
+  readonly roomGate?: {
+    /** Asked for when the server listens. */
+    directory(): ClusterDirectory;
+    readonly marks: HopMarks;
+    readonly totals: GateTotals;
+  };
   /** Of the monitor's password, see `hashPassword`. */
   readonly monitorPasswordHash: string;
   /** Folder of the built client. */
@@ -105,6 +117,7 @@ export class HttpServer {
   readonly #http: NodeServer;
   readonly #transport: GuardedTransport;
   readonly #gate: HttpGate;
+  #roomGate: RoomGate | undefined;
   readonly #framework: Server;
   #restoreMatchmaker: () => void = () => {};
   #closing: Promise<void> | undefined;
@@ -112,31 +125,18 @@ export class HttpServer {
   constructor(options: HttpServerOptions) {
     this.#options = options;
     const { config, health, metrics, log } = options;
-    this.#http = createServer({
-      maxHeaderSize: LIMITS.httpHeadersBytesMax,
-      headersTimeout: LIMITS.httpHeadersMs,
-      requestTimeout: LIMITS.httpRequestMs,
-      connectionsCheckingInterval: LIMITS.httpTimeoutCheckMs,
-      keepAliveTimeout: LIMITS.httpKeepAliveMs,
-      noDelay: true,
-    });
+    this.#http = createServer(NODE_SERVER);
     this.#http.maxConnections = LIMITS.socketsMax;
-    const joins = rateLimit(LIMITS.joinBurst, LIMITS.joinsPerSecond);
-    const signIns = rateLimit(LIMITS.signInBurst, LIMITS.signInsPerSecond);
-    const queries = rateLimit(LIMITS.queryBurst, LIMITS.queriesPerSecond);
     this.#gate = new HttpGate({
       limits: LIMITS,
       publicOrigins: config.http.publicOrigins,
       allowsLoopbackOrigins: !config.isProduction,
       proxyHops: config.http.proxyHops,
-      rateLimitOf: (path) => {
-        if (path.startsWith('/matchmake/')) return joins;
-        if (path.startsWith('/auth/')) return signIns;
-        return /^\/(?:api|\.well-known|metrics|monitor|playground)(?:\/|$)/.test(path) ? queries : undefined;
-      },
+      rateLimitOf: pathLimits(),
       refusalOf: (path) => (path.startsWith('/matchmake/') && !health.isReady ? 'DRAINING' : undefined),
       onRefusal: (surface, code) => metrics.countRefusal(surface, code),
       onShedSocket: (reason) => metrics.countShedSocket(reason),
+      ...(options.roomGate === undefined ? {} : { hop: hopOf(options.roomGate.marks) }),
       onBug: (error) => log.error({ err: error }, 'bug in serving a request'),
     });
     this.#gate.watch(this.#http);
@@ -192,6 +192,8 @@ export class HttpServer {
       await this.close();
       throw error;
     }
+    this.#roomGate = this.#openRoomGate();
+    this.#roomGate?.enclose(this.#http);
     this.#gate.enclose(this.#http);
     this.#options.health.advance('ready');
   }
@@ -203,9 +205,7 @@ export class HttpServer {
 
   /** Where a browser on this machine finds it. */
   get url(): string {
-    const { host } = this.#options.config.http;
-    const name = host === '127.0.0.1' || host === '0.0.0.0' || host === '::' || host === '::1' ? 'localhost' : host;
-    return `http://${name.includes(':') ? `[${name}]` : name}:${this.port}/`;
+    return urlOf(this.#options.config.http.host, this.port);
   }
 
   /**
@@ -224,10 +224,30 @@ export class HttpServer {
     const outcome = await Promise.race([this.#framework.gracefullyShutdown(false), deadline.promise]);
     clearTimeout(timer);
     if (outcome === 'late') this.#options.log.warn({ withinMs }, 'drain took too long; what is left is cut off');
+    this.#roomGate?.close();
     this.#transport.terminateAll();
     this.#http.closeAllConnections();
     if (this.#http.listening) await new Promise<void>((resolve) => this.#http.close(() => resolve()));
     this.#restoreMatchmaker();
+  }
+
+  /** Upgrades for rooms of other processes go there, through the gate. */
+  #openRoomGate(): RoomGate | undefined {
+    const { roomGate, log, metrics } = this.#options;
+    if (roomGate === undefined) return undefined;
+    return new RoomGate({
+      processId: matchMaker.processId,
+      directory: roomGate.directory(),
+      marks: roomGate.marks,
+      totals: roomGate.totals,
+      limits: LIMITS,
+      hasRoom: (roomId) => matchMaker.getLocalRoomById(roomId) !== undefined,
+      addressOf,
+      networkOf: limitedNetworkOf,
+      isHop: (request) => this.#gate.isHop(request),
+      onRefusal: (code) => metrics.countRefusal('upgrade', code),
+      onBug: (error) => log.error({ err: error }, 'bug in the gate'),
+    });
   }
 
   /** The matchmaker's controller is the process's: what is changed is put back at the end. */
@@ -322,18 +342,13 @@ export class HttpServer {
 
   #routeMetrics(app: Express): void {
     const { config, metrics } = this.#options;
-    const { token } = config.metrics;
-    const wrongTokens = rateLimit(LIMITS.wrongPasswordBurst, LIMITS.wrongPasswordsPerSecond);
+    const access = new MetricsAccess({
+      token: config.metrics.token,
+      wrongTokens: rateLimit(LIMITS.wrongPasswordBurst, LIMITS.wrongPasswordsPerSecond),
+    });
     app.get('/metrics', async (request, response) => {
-      if (token !== undefined) {
-        const network = networkOf(addressOf(request));
-        if (wrongTokens.isSpent(network)) throw new GameError('RATE_LIMITED');
-        if (request.headers.authorization === undefined) throw new GameError('AUTH_MISSING');
-        if (!isBearer(request.headers, token)) {
-          wrongTokens.take(network);
-          throw new GameError('AUTH_SIGNATURE');
-        }
-      }
+      const code = access.refusalOf(request.headers, networkOf(addressOf(request)));
+      if (code !== undefined) throw new GameError(code);
       const text = await metrics.text();
       response.set({ 'Content-Type': METRICS_CONTENT_TYPE, 'Cache-Control': 'no-store' }).send(text);
     });
@@ -409,15 +424,6 @@ export class HttpServer {
     });
     app.use(files);
   }
-}
-
-function rateLimit(burst: number, perSecond: number): RateLimit {
-  return new RateLimit({ burst, perSecond, addressesMax: LIMITS.rateAddressesMax });
-}
-
-function listenRefusal(cause: NodeJS.ErrnoException, host: string, port: number): GameError {
-  if (cause.code === 'EADDRINUSE') return new GameError('PORT_IN_USE', { host, port }, cause);
-  return new GameError('CONFIG_INVALID', { faults: [`cannot listen on ${host}:${port}: ${cause.code}`] }, cause);
 }
 
 /**

@@ -68,6 +68,40 @@ export const LIMITS = Object.freeze({
   /** Addresses that one rate limiter remembers. Above: those longest unseen are forgotten. */
   rateAddressesMax: 10_000,
 
+  /**
+   * WebSockets that this process passes on to others: each takes two connections. Above: 503 OVERLOADED, an SDK tries
+   * again and may come to another gate.
+   */
+  gateTunnelsMax: 10_000,
+  /** Of them, those of one address (of IPv6, of one /64). Above: 429 RATE_LIMITED. */
+  gateTunnelsPerAddressMax: 512,
+  /** Upgrades that are not decided yet, held ones among them: all players of a full process that died. Above: 503 OVERLOADED. */
+  gateWaitingMax: 4_000,
+  /** Of them, those of one address: more players than sit behind one router. Above: 429 RATE_LIMITED. */
+  gateWaitingPerAddressMax: 64,
+  /** How long an upgrade is held while nobody runs its room, ms. Above: 503 ROOM_MOVING, an SDK tries again. */
+  gateHoldMs: 20_000,
+  /** While upgrades are held for a room, the directory is asked where it is this often, ms: announcements can be missed. */
+  gateReaskMs: 500,
+  /** From dialling an owner to the first line of its answer, ms. Above: taken for frozen, the upgrade is held. */
+  gateAnswerMs: 2_000,
+  /** After one end of a tunnel has ended, the other is cut, ms. */
+  gateLingerMs: 5_000,
+  /** What a client may send before its upgrade is answered, bytes: an honest one sends nothing. Above: 413 TOO_LARGE. */
+  gateWaitingBytesMax: 4 * 1024,
+  /** HTTP requests that a gate passes on at once. Above: 503 OVERLOADED. */
+  gateRequestsMax: 2_000,
+  /** Body that a gate passes on, bytes: more than a process reads before it says TOO_LARGE itself. Above: 413 by the gate. */
+  gateRequestBodyBytesMax: 1024 * 1024 + 4 * 1024,
+  /** Until a process accepts a connection for a request, ms. Above: another one is tried. */
+  gateConnectMs: 1_000,
+  /** Until it begins to answer, ms: longer than the longest join. Above: 503 PROCESS_UNAVAILABLE. */
+  gateRequestAnswerMs: 15_000,
+  /** Connections for requests to one process; more requests wait for one. */
+  gateConnectionsPerProcessMax: 256,
+  /** Rooms whose last owner is remembered, for when the directory does not answer. Above: the one longest unheard of goes. */
+  gateOwnersKeptMax: 20_000,
+
   /** Replays that one answer of `/api/replays` names. */
   replaysListedMax: 100,
 });
@@ -76,5 +110,11 @@ assert.ok(LIMITS.httpHeadersMs <= LIMITS.httpRequestMs, 'headers are part of the
 assert.ok(LIMITS.unfinishedGraceMs < LIMITS.httpHeadersMs, 'a full table sheds before the timeout does');
 assert.ok(LIMITS.unfinishedPerAddressMax < LIMITS.socketsPerAddressMax, 'unfinished connections are connections');
 assert.ok(LIMITS.socketsPerAddressMax < LIMITS.socketsMax, 'one address cannot take every connection');
+assert.ok(2 * LIMITS.gateTunnelsMax <= LIMITS.socketsMax, 'a tunnel is two connections');
+assert.ok(LIMITS.gateWaitingPerAddressMax < LIMITS.gateWaitingMax, 'one address cannot take every place');
+assert.ok(
+  LIMITS.gateReaskMs < LIMITS.gateAnswerMs && LIMITS.gateAnswerMs < LIMITS.gateHoldMs,
+  'held ones are tried again',
+);
 assert.ok(LIMITS.socketFrameBytesMax < LIMITS.httpBodyBytesMax, 'frames are smaller than requests');
 assert.ok(LIMITS.httpTimeoutCheckMs < LIMITS.httpHeadersMs, 'timeouts are noticed when they pass, not much later');

@@ -57,6 +57,13 @@ export const ERRORS = {
   PLAYER_UNKNOWN: { status: 404, retry: false, text: 'There is no player of that id.' },
   NAME_TAKEN: { status: 409, retry: false, text: 'Somebody else has that name.' },
   MATCH_FULL: { status: 409, retry: true, text: 'Every seat of this match is taken.' },
+  MATCH_PARKED: {
+    status: 410,
+    retry: false,
+    text: 'This match could not be restored after its process died; its journal was kept.',
+  },
+  ROOM_MOVING: { status: 503, retry: true, text: 'No process runs this room right now; one will. Try again.' },
+  PROCESS_UNAVAILABLE: { status: 503, retry: true, text: 'No process of the cluster answers; try again.' },
   MATCH_ENDED: { status: 410, retry: false, text: 'This match has ended; join another one.' },
   MATCH_FAILED: { status: 500, retry: false, text: 'This match was ended by a bug; its journal was kept.' },
   SEAT_TAKEN: { status: 409, retry: false, text: 'This player already has a seat in this match.' },
@@ -136,6 +143,7 @@ export const CLOSE = {
   RATE_LIMITED: 4103,
   SIGNED_OUT: 4104,
   BANNED: 4105,
+  MATCH_PARKED: 4106,
 } as const;
 
 /** An expected failure with a code from the catalogue. Anything else that is thrown is a bug. */

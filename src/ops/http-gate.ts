@@ -32,12 +32,16 @@ export interface GateOptions {
   /** Development: pages of any port of this machine may play. */
   readonly allowsLoopbackOrigins: boolean;
   readonly proxyHops: number;
+  /** Default true: bodies are read whole, bounded and checked before anything else sees the request. */
+  readonly readsBodies?: boolean;
   /** The limit that a path falls under, if any. Loopback clients are exempt: load tests, probes, a local proxy. */
   rateLimitOf(path: string): RateLimit | undefined;
   /** A reason to refuse a request right now, such as a drain. */
   refusalOf(path: string): ErrorCode | undefined;
   onRefusal(surface: 'http' | 'upgrade', code: ErrorCode): void;
   onShedSocket(reason: 'unfinished' | 'crowded'): void;
+  /** The player's address that another process of the cluster vouches for in its mark; undefined if the mark is not valid. */
+  readonly hop?: { readonly header: string; addressOf(mark: string): string | undefined };
   /** What serves requests threw instead of answering. */
   onBug(error: unknown): void;
 }
@@ -55,6 +59,8 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 
 /** How many times the allowed body is read before the connection of a too large one is cut. */
 const LINGER_FACTOR = 16;
+/** Networks of gates that are remembered; a cluster has fewer. Above: the next ones keep to the bound of an address. */
+const GATES_MAX = 1_000;
 const METHODS_WITH_BODY = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** Paths of the framework, which takes whatever is JSON for options. Our own routes read their bodies themselves. */
 const JSON_PATHS = /^\/matchmake\//;
@@ -65,6 +71,13 @@ export class HttpGate {
   readonly #open = new Map<string, number>();
   /** Those that have not sent a whole request head yet, by network, oldest first. */
   readonly #unfinished = new Map<string, Map<Socket, number>>();
+  /** The network that a connection counts for. */
+  readonly #networks = new WeakMap<Socket, string>();
+  /** Networks from which a valid mark came: gates, whose connections are those of many players. */
+  readonly #gates = new Set<string>();
+  readonly #hops = new WeakSet<IncomingMessage>();
+  /** Those whose mark was valid. */
+  readonly #vouched = new WeakSet<IncomingMessage>();
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -116,6 +129,11 @@ export class HttpGate {
     return this.#options.allowsLoopbackOrigins && isLoopbackOrigin(origin);
   }
 
+  /** Whether another gate passed the request on, or its sender pretends so. */
+  isHop(request: IncomingMessage): boolean {
+    return this.#hops.has(request);
+  }
+
   /** Answers with a coded refusal. */
   refuse(request: IncomingMessage, response: ServerResponse, code: ErrorCode): void {
     this.#options.onRefusal('http', code);
@@ -127,13 +145,14 @@ export class HttpGate {
     const address = plainAddress(socket.remoteAddress);
     const network = networkOf(address);
     const open = (this.#open.get(network) ?? 0) + 1;
-    const isExempt = proxyHops > 0 || isLoopback(address);
+    const isExempt = proxyHops > 0 || isLoopback(address) || this.#gates.has(network);
     if (open > limits.socketsPerAddressMax && !isExempt) {
       onShedSocket('crowded');
       socket.destroy();
       return;
     }
     this.#open.set(network, open);
+    this.#networks.set(socket, network);
 
     let unfinished = this.#unfinished.get(network);
     if (unfinished === undefined) {
@@ -152,10 +171,27 @@ export class HttpGate {
     unfinished.set(socket, nowMs);
     socket.once('close', () => {
       this.#finish(socket, network);
-      const left = (this.#open.get(network) ?? 1) - 1;
-      if (left > 0) this.#open.set(network, left);
-      else this.#open.delete(network);
+      this.#uncount(this.#networks.get(socket) ?? network);
     });
+  }
+
+  #uncount(network: string): void {
+    const left = (this.#open.get(network) ?? 1) - 1;
+    if (left > 0) this.#open.set(network, left);
+    else this.#open.delete(network);
+  }
+
+  /** A connection that a gate opened for a player counts for the player. @returns false if that is one too many */
+  #countFor(address: string, socket: Socket): boolean {
+    const counted = this.#networks.get(socket);
+    const network = networkOf(address);
+    if (counted === undefined || counted === network) return true;
+    const open = (this.#open.get(network) ?? 0) + 1;
+    if (open > this.#options.limits.socketsPerAddressMax && !isLoopback(address)) return false;
+    this.#uncount(counted);
+    this.#open.set(network, open);
+    this.#networks.set(socket, network);
+    return true;
   }
 
   #finish(socket: Socket, network = networkOf(plainAddress(socket.remoteAddress))): void {
@@ -188,7 +224,7 @@ export class HttpGate {
   }
 
   async #refusalOfBody(request: IncomingMessage): Promise<ErrorCode | undefined> {
-    if (!METHODS_WITH_BODY.has(request.method!)) return undefined;
+    if (this.#options.readsBodies === false || !METHODS_WITH_BODY.has(request.method!)) return undefined;
     const body = await readBody(request, this.#options.limits.httpBodyBytesMax);
     if (body === undefined) return 'TOO_LARGE';
     const enclosed = request as IncomingMessage & { body?: unknown };
@@ -211,7 +247,12 @@ export class HttpGate {
     const malformed = this.#normalise(request);
     if (malformed !== undefined) return malformed;
     const { origin, host } = request.headers;
-    return this.isAllowedOrigin(origin, host) ? undefined : 'FOREIGN_ORIGIN';
+    if (!this.isAllowedOrigin(origin, host)) return 'FOREIGN_ORIGIN';
+    if (this.#vouched.has(request) && !this.#countFor(addressOf(request), request.socket)) {
+      this.#options.onShedSocket('crowded');
+      return 'RATE_LIMITED';
+    }
+    return undefined;
   }
 
   /**
@@ -221,23 +262,46 @@ export class HttpGate {
   #normalise(request: IncomingMessage): ErrorCode | undefined {
     const { headers, url } = request;
     const { limits, proxyHops } = this.#options;
+    const vouched = this.#takeMark(request);
     headers['x-real-ip'] =
-      forwardedAddress(headers['x-forwarded-for'], proxyHops) ?? plainAddress(request.socket.remoteAddress);
+      vouched ?? forwardedAddress(headers['x-forwarded-for'], proxyHops) ?? plainAddress(request.socket.remoteAddress);
     delete headers['x-forwarded-for'];
     delete headers['x-client-ip'];
     const scheme = headers['x-forwarded-proto'];
-    if (proxyHops === 0 || (scheme !== 'http' && scheme !== 'https')) delete headers['x-forwarded-proto'];
+    if ((proxyHops === 0 && vouched === undefined) || (scheme !== 'http' && scheme !== 'https'))
+      delete headers['x-forwarded-proto'];
     if (url === undefined || !url.startsWith('/') || url.startsWith('//') || url.length > limits.httpTargetCharsMax) {
       return 'INVALID_INPUT';
     }
     if (!URL.canParse(`http://${headers.host}${url}`) || !isHost(headers.host)) return 'INVALID_INPUT';
     return isDecodable(url) ? undefined : 'INVALID_INPUT';
   }
+
+  /** @returns the address that another process of the cluster vouches for */
+  #takeMark(request: IncomingMessage): string | undefined {
+    const { hop } = this.#options;
+    if (hop === undefined) return undefined;
+    const mark = request.headers[hop.header];
+    if (mark === undefined) return undefined;
+    delete request.headers[hop.header];
+    this.#hops.add(request);
+    const address = typeof mark === 'string' ? hop.addressOf(mark) : undefined;
+    if (address === undefined) return undefined;
+    if (this.#gates.size < GATES_MAX) this.#gates.add(networkOf(plainAddress(request.socket.remoteAddress)));
+    this.#vouched.add(request);
+    return plainAddress(address);
+  }
 }
 
 /** The remote address of a request that passed the gate, without port. */
 export function addressOf(request: { readonly headers: IncomingMessage['headers'] }): string {
   return String(request.headers['x-real-ip'] ?? '');
+}
+
+/** What shares a limit with the request, see {@link networkOf}; undefined for this machine, which has none. */
+export function limitedNetworkOf(request: { readonly headers: IncomingMessage['headers'] }): string | undefined {
+  const address = addressOf(request);
+  return isLoopback(address) ? undefined : networkOf(address);
 }
 
 /** Answers with a refusal: status, `{code, error, …detail}`, and when to come back if that may help. */
