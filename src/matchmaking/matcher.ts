@@ -9,7 +9,7 @@
 import { ANY_REGION, Pool, REACH, type Reach } from './pool.ts';
 import { type Side, winProbabilityError } from './quality.ts';
 import { playersFull, type Rules, ratingWindowOf } from './rules.ts';
-import { fillRoles, Packing, splitTeams, type TeamSeats, teamSeats } from './teams.ts';
+import { fillRoles, Packing, RoleCounts, splitTeams, type TeamSeats, teamSeats } from './teams.ts';
 import type { Backfill, Backfilled, Match, Ticket, TicketPlayer, WaitCause, WaitReason } from './ticket.ts';
 
 export interface MatchResult {
@@ -74,6 +74,9 @@ class Cycle {
   readonly #full: number;
   readonly #seats: TeamSeats;
   readonly #hasRoles: boolean;
+  readonly #roleCounts: RoleCounts;
+  readonly #countsByRank: Int32Array[] = [];
+  readonly #nobody: Int32Array;
   readonly #packings = new Map<number, Packing>();
   readonly #matches: Match[] = [];
   readonly #costs: Float64Array;
@@ -85,6 +88,8 @@ class Cycle {
     this.#full = playersFull(rules);
     this.#seats = teamSeats(rules.roles, rules.teamSize);
     this.#hasRoles = this.#seats.roles.length > 0;
+    this.#roleCounts = new RoleCounts(this.#seats);
+    this.#nobody = this.#roleCounts.of([]);
     this.#costs = new Float64Array(this.#pool.tickets.length);
   }
 
@@ -278,6 +283,7 @@ class Cycle {
     let floor = low - windows[anchor]!;
     let ceiling = high + windows[anchor]!;
     let redeals = REDEALS_MAX;
+    const counts = this.#hasRoles ? Int32Array.from(this.#countsOf(anchor)) : this.#nobody;
     let lacksRoles = false;
     if (seats < players) return { ranks, players, lacksRoles };
     for (const rank of candidates) {
@@ -296,6 +302,10 @@ class Cycle {
         }
         sizes.pop();
       }
+      if (teamOf !== undefined && !this.#roleCounts.hold(counts, this.#countsOf(rank), teams)) {
+        lacksRoles = true;
+        continue;
+      }
       if (teamOf !== undefined) {
         const dealt: number[] | undefined = this.#deal(ranks, teamOf, rank, seats, redeals > 0);
         if (dealt === undefined) {
@@ -304,6 +314,7 @@ class Cycle {
           continue;
         }
         teamOf = dealt;
+        this.#roleCounts.add(counts, this.#countsOf(rank));
       }
       ranks.push(rank);
       sizes.push(of);
@@ -328,9 +339,25 @@ class Cycle {
   ): number[] | undefined {
     for (let t = 0; t < this.#rules.teams; t++) {
       const members = [...ranks.filter((_, i) => teamOf[i] === t), rank];
-      if (this.#playersOf(members) <= seats && this.#rolesOf(members) !== undefined) return [...teamOf, t];
+      if (this.#playersOf(members) <= seats && this.#holdRoles(members)) return [...teamOf, t];
     }
     return mayRedeal ? this.#split([...ranks, rank], seats) : undefined;
+  }
+
+  /** Whether these make a team in which everybody has a seat. */
+  #holdRoles(ranks: readonly number[]): boolean {
+    const counts = new Int32Array(this.#roleCounts.seats.length);
+    for (const rank of ranks) this.#roleCounts.add(counts, this.#countsOf(rank));
+    return this.#roleCounts.hold(counts, this.#nobody, 1);
+  }
+
+  #countsOf(rank: number): Int32Array {
+    let counts = this.#countsByRank[rank];
+    if (counts === undefined) {
+      counts = this.#roleCounts.of(this.#pool.tickets[rank]!.players);
+      this.#countsByRank[rank] = counts;
+    }
+    return counts;
   }
 
   #playersOf(ranks: readonly number[]): number {
@@ -365,7 +392,7 @@ class Cycle {
       steps: searchSteps,
       ...(this.#hasRoles
         ? {
-            accepts: (parties) => this.#rolesOf(parties.map((p) => ranks[p]!)) !== undefined,
+            accepts: (parties) => this.#holdRoles(parties.map((p) => ranks[p]!)),
           }
         : {}),
     });

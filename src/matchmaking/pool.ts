@@ -44,17 +44,13 @@ export class Pool {
 
   constructor(tickets: readonly Ticket[], nowMs: number, rules: Rules) {
     const byAge = [...tickets].sort((a, b) => a.createdAtMs - b.createdAtMs || (a.ticketId < b.ticketId ? -1 : 1));
-    const rankOfPlayer = new Map<string, number>();
-    const eligible: Ticket[] = [];
     const leftOut: { ticket: Ticket; cause: WaitCause }[] = [];
-    for (const ticket of byAge) {
-      const cause = standsInItsOwnWay(ticket, rules) ?? duplicateOf(ticket, eligible, rankOfPlayer);
+    const possible = byAge.filter((ticket) => {
+      const cause = standsInItsOwnWay(ticket, rules);
       if (cause !== undefined) leftOut.push({ ticket, cause });
-      else {
-        for (const { playerId } of ticket.players) rankOfPlayer.set(playerId, eligible.length);
-        eligible.push(ticket);
-      }
-    }
+      return cause === undefined;
+    });
+    const { eligible, rankOfPlayer } = withoutDuplicates(possible, leftOut);
     const n = eligible.length;
     this.tickets = eligible;
     this.leftOut = leftOut;
@@ -183,16 +179,39 @@ export function standsInItsOwnWay({ players }: Pick<Ticket, 'players'>, rules: R
   return undefined;
 }
 
-function duplicateOf(
-  { players }: Ticket,
-  eligible: readonly Ticket[],
-  rankOfPlayer: ReadonlyMap<string, number>,
-): WaitCause | undefined {
-  for (const { playerId } of players) {
-    const rank = rankOfPlayer.get(playerId);
-    if (rank !== undefined) return { code: 'DUPLICATE', ticketId: eligible[rank]!.ticketId };
+/** Of tickets that have a player in common, the oldest. */
+function withoutDuplicates(
+  byAge: readonly Ticket[],
+  leftOut: { ticket: Ticket; cause: WaitCause }[],
+): { eligible: readonly Ticket[]; rankOfPlayer: Map<string, number> } {
+  const rankOfPlayer = new Map<string, number>();
+  let players = 0;
+  for (let rank = 0; rank < byAge.length; rank++) {
+    const party = byAge[rank]!.players;
+    players += party.length;
+    for (const { playerId } of party) rankOfPlayer.set(playerId, rank);
   }
-  return undefined;
+  // The usual case costs no second look at every player.
+  if (rankOfPlayer.size === players) return { eligible: byAge, rankOfPlayer };
+  rankOfPlayer.clear();
+  const eligible: Ticket[] = [];
+  for (const ticket of byAge) {
+    const ids = new Set(ticket.players.map(({ playerId }) => playerId));
+    const other = [...ids].find((playerId) => rankOfPlayer.has(playerId));
+    if (other !== undefined) {
+      const { ticketId } = eligible[rankOfPlayer.get(other)!]!;
+      leftOut.push({ ticket, cause: { code: 'DUPLICATE', ticketId } });
+      continue;
+    }
+    // Somebody twice in one party is a fault of the ticket itself.
+    if (ids.size < ticket.players.length) {
+      leftOut.push({ ticket, cause: { code: 'DUPLICATE', ticketId: ticket.ticketId } });
+      continue;
+    }
+    for (const playerId of ids) rankOfPlayer.set(playerId, eligible.length);
+    eligible.push(ticket);
+  }
+  return { eligible, rankOfPlayer };
 }
 
 function regionsOf(tickets: readonly Ticket[]): string[] {

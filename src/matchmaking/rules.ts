@@ -5,6 +5,9 @@ import { modeName, roleName, TICKET_LIMITS, type Ticket } from './ticket.ts';
 /** Players of one match, bots included. */
 export const MATCH_PLAYERS_MAX = 128;
 
+/** Roles of a mode. */
+const ROLES_MAX = 6;
+
 const seconds = z.number().min(0).max(3_600);
 
 /** Begins at `start` and grows with the wait, to at most `max`. */
@@ -59,7 +62,10 @@ export const rulesShape = z
      */
     deadlineSeconds: z.number().min(1).max(3_600),
     /** Slots of every team that ask for a role, by role; slots that are left take anybody. */
-    roles: z.record(roleName, z.int().min(1).max(64)).default({}),
+    roles: z
+      .record(roleName, z.int().min(1).max(64))
+      .refine((roles) => Object.keys(roles).length <= ROLES_MAX, `at most ${ROLES_MAX} roles`)
+      .default({}),
     /** Whom to prefer among those who are acceptable: the sum of these decides, smaller is better. */
     weights: z
       .strictObject({

@@ -54,6 +54,52 @@ export function fillRoles(
   return filled;
 }
 
+/**
+ * Whether players find seats, by counting (Hall's theorem): for every set of roles, those who play nothing outside of it
+ * are at most as many as its slots and the open seats. Counts of parties add up, which makes the question cheap enough to
+ * ask of every candidate; {@link fillRoles} then says who plays what.
+ */
+export class RoleCounts {
+  /** By set of roles, as bits: seats for players who play nothing outside of it. */
+  readonly seats: Int32Array;
+  readonly #roles: readonly string[];
+
+  constructor({ roles, open }: TeamSeats) {
+    this.#roles = [...new Set(roles)];
+    this.seats = new Int32Array(2 ** this.#roles.length);
+    for (let set = 0; set < this.seats.length; set++) {
+      this.seats[set] = open + roles.filter((role) => (set >>> this.#roles.indexOf(role)) & 1).length;
+    }
+  }
+
+  /** By set of roles: players who play nothing outside of it. */
+  of(players: readonly Pick<TicketPlayer, 'roles'>[]): Int32Array {
+    const counts = new Int32Array(this.seats.length);
+    for (const { roles } of players) {
+      let wishes = roles === undefined ? this.seats.length - 1 : 0;
+      for (const role of roles ?? []) {
+        const bit = this.#roles.indexOf(role);
+        if (bit !== -1) wishes |= 1 << bit;
+      }
+      for (let set = 0; set < counts.length; set++) if ((wishes & ~set) === 0) counts[set]!++;
+    }
+    return counts;
+  }
+
+  /** Whether all of these, and one more, are seated in so many teams taken together. */
+  hold(counts: Int32Array, more: Int32Array, teams: number): boolean {
+    for (let set = 0; set < counts.length; set++) {
+      if (counts[set]! + more[set]! > teams * this.seats[set]!) return false;
+    }
+    return true;
+  }
+
+  /** Adds `more` to `counts`, in place. */
+  add(counts: Int32Array, more: Int32Array): void {
+    for (let set = 0; set < counts.length; set++) counts[set]! += more[set]!;
+  }
+}
+
 /** Whether parties of these sizes fit into teams. Remembers answers: a cycle asks the same few over and over. */
 export class Packing {
   readonly #teams: number;

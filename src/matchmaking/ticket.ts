@@ -134,7 +134,7 @@ export interface Backfilled {
  * Why a ticket waits: the first thing that stands in its way. All numbers are those of the last cycle.
  *
  * - `PARTY_SIZE`, `ROLES`: no match of this mode can take the party as it is.
- * - `DUPLICATE`: one of its players waits with an older ticket.
+ * - `DUPLICATE`: one of its players waits with an older ticket, or is in it twice.
  * - `TOO_FEW`: not enough players wait in the whole pool.
  * - `RATING_WINDOW`, `LATENCY`, `BLOCKED`: enough players wait, but too few of those within the rating window, of those
  *   with a region in common, of those who have not blocked each other (named in this order).

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { predictWin } from 'openskill';
+import { winProbabilities, winProbabilityError } from '../../src/matchmaking/quality.ts';
+import { splitTeams, spreadOf } from '../../src/matchmaking/teams.ts';
+import { MODEL } from '../../src/ratings/rating.ts';
+
+const seed = 20261126;
+const rating = fc.record({ mu: fc.integer({ min: -20, max: 80 }), sigma: fc.integer({ min: 1, max: 9 }) });
+
+describe('the chance to win', () => {
+  it('is what OpenSkill predicts with the parameters of the ratings', () => {
+    const teams = fc.array(fc.array(rating, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 6 });
+    fc.assert(
+      fc.property(teams, (drawn) => {
+        const expected = predictWin(drawn, MODEL);
+        const own = winProbabilities(
+          drawn.map((team) => ({
+            mu: team.reduce((sum, { mu }) => sum + mu, 0),
+            sigmaSquared: team.reduce((sum, { sigma }) => sum + sigma ** 2, 0),
+          })),
+        );
+        for (const [t, p] of own.entries()) assert.ok(Math.abs(p - expected[t]!) < 1e-6, `${p} and ${expected[t]}`);
+      }),
+      { seed },
+    );
+  });
+
+  it('of a single side, or of equals, has no error', () => {
+    assert.equal(winProbabilityError([{ mu: 25, sigmaSquared: 1 }]), 0);
+    assert.equal(winProbabilityError(new Array(4).fill({ mu: 25, sigmaSquared: 9 })).toFixed(9), '0.000000000');
+  });
+});
+
+describe('teams', () => {
+  it('are never less even than when filled in the order given, and hold everybody', () => {
+    const task = fc
+      .record({
+        teams: fc.integer({ min: 2, max: 6 }),
+        seats: fc.integer({ min: 1, max: 8 }),
+        parties: fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: -40, max: 80 })), {
+          minLength: 1,
+          maxLength: 30,
+        }),
+      })
+      .map(({ teams, seats, parties }) => ({
+        teams,
+        seats,
+        sizes: parties.map(([size]) => size),
+        strengths: parties.map(([, strength]) => strength),
+        steps: 500,
+      }));
+    let compared = 0;
+    fc.assert(
+      fc.property(task, (drawn) => {
+        const naive = fillInOrder(drawn.sizes, drawn.teams, drawn.seats);
+        const split = splitTeams(drawn);
+        if (naive === undefined) return;
+        assert.ok(split !== undefined);
+        compared++;
+        assert.ok(spreadOf(drawn, split) <= spreadOf(drawn, naive) + 1e-6);
+        for (let t = 0; t < drawn.teams; t++) {
+          const seated = drawn.sizes.reduce((sum, size, p) => sum + (split[p] === t ? size : 0), 0);
+          assert.ok(seated <= drawn.seats);
+        }
+      }),
+      { seed, numRuns: 500 },
+    );
+    assert.ok(compared > 20, `${compared} splits were compared`);
+  });
+});
+
+function fillInOrder(sizes: readonly number[], teams: number, seats: number): number[] | undefined {
+  const free = new Array<number>(teams).fill(seats);
+  const team: number[] = [];
+  for (const size of sizes) {
+    const t = free.findIndex((left) => left >= size);
+    if (t === -1) return undefined;
+    free[t]! -= size;
+    team.push(t);
+  }
+  return team;
+}
