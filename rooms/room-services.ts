@@ -9,6 +9,7 @@ import type { RoomTotals } from '../src/match/room-totals.ts';
 import type { MatchSettler } from '../src/match/settler.ts';
 import type { TickTotals } from '../src/match/tick-metrics.ts';
 import type { TickScheduler } from '../src/match/tick-scheduler.ts';
+import type { Matchmaking } from '../src/matchmaking/matchmaking.ts';
 
 /** The narrow part of a logger that rooms use. */
 export interface RoomLog {
@@ -25,6 +26,8 @@ export interface RoomServices {
   readonly replays: ReplayStore;
   /** What becomes of a match that has ended. */
   readonly settler: MatchSettler;
+  /** Queues for matches; without it nobody queues. */
+  readonly matchmaking?: Matchmaking;
   /** Whose sign-in ends while they play; without it nobody's does. */
   readonly revocations?: Revocations;
   readonly totals: {

@@ -62,6 +62,12 @@ export const LIMITS = Object.freeze({
   playerQuestionsPerSecond: 20,
   playerCommandBurst: 60,
   playerCommandsPerSecond: 10,
+  /** Tickets and parties that one player begins: burst, and refill per second. Above: 429. */
+  queueingBurst: 20,
+  queueingsPerSecond: 1 / 2,
+  /** Invitation codes that one player, or one network, tries: burst, and refill per second. There are 31^8 codes. */
+  inviteBurst: 20,
+  invitesPerSecond: 1 / 6,
   /** Wrong passwords (monitor, metrics) of one address: burst, and refill per second. Above: 429, whatever comes. */
   wrongPasswordBurst: 10,
   wrongPasswordsPerSecond: 1 / 6,

@@ -48,6 +48,7 @@ import { SeasonCloser } from './leaderboards/season-closer.ts';
 import { LIMITS } from './limits.ts';
 import type { Logger } from './ops/logger.ts';
 import { RateLimit } from './ops/rate-limit.ts';
+import type { RatingReader } from './ratings/rating-reader.ts';
 import { MatchResults } from './results/match-results.ts';
 import { allRoutes, type RouteDeps } from './routes.ts';
 import { Tokens, withRevocations } from './sessions/tokens.ts';
@@ -76,6 +77,8 @@ export interface Persistence {
   readonly accounts: Accounts;
   readonly ledger: Ledger;
   readonly results: MatchResults;
+  readonly ratings: RatingReader;
+  readonly friends: Friends;
   readonly projector: Projector<Tx>;
   readonly reactors: Reactors;
   readonly boards: BoardFeeder;
@@ -87,7 +90,7 @@ export interface Persistence {
   /** Events that wait for a person, by consumer, as of a few seconds ago. */
   readonly parkedCounts: ReadonlyMap<string, number>;
   /** Of all areas. */
-  routes(deps: Pick<RouteDeps, 'onSignIn' | 'replays'>): Route[];
+  routes(deps: Pick<RouteDeps, 'onSignIn' | 'replays' | 'matchmaking'>): Route[];
   /** Calls back when the database answers again after it did not. */
   onBack(listener: () => void): void;
   /** Ends everything in the order of who needs whom. Idempotent; never rejects for a store that is away. */
@@ -308,6 +311,8 @@ async function openAll(
     accounts,
     ledger,
     results: matchResults,
+    ratings,
+    friends,
     projector,
     reactors,
     boards,

@@ -8,6 +8,8 @@ import { type FriendRouteDeps, friendRoutes } from './friends/routes.ts';
 import type { Leaderboards } from './leaderboards/leaderboards.ts';
 import { leaderboardRoutes } from './leaderboards/routes.ts';
 import type { ReplayStore } from './match/replay-store.ts';
+import type { Matchmaking } from './matchmaking/matchmaking.ts';
+import { matchmakingRoutes } from './matchmaking/routes.ts';
 import type { RatingReader } from './ratings/rating-reader.ts';
 import { ratingRoutes } from './ratings/routes.ts';
 import { replayRoutes } from './replay-routes.ts';
@@ -22,6 +24,7 @@ export interface RouteDeps extends AccountRoutesOptions, FriendRouteDeps {
   readonly results: ResultReader;
   readonly ratings: RatingReader;
   readonly leaderboards: Leaderboards;
+  readonly matchmaking: Matchmaking;
   readonly replays: Pick<ReplayStore, 'list' | 'open'>;
 }
 
@@ -32,6 +35,7 @@ export function allRoutes(deps: RouteDeps): Route[] {
     ...economyRoutes(deps.economy),
     ...friendRoutes(deps),
     ...leaderboardRoutes(deps.leaderboards),
+    ...matchmakingRoutes(deps.matchmaking),
     ...ratingRoutes(deps),
     ...resultRoutes(deps),
     ...replayRoutes(deps.replays),

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { defineRoom, matchMaker, type Room } from '@colyseus/core';
 import { ArenaRoom } from '../rooms/arena-room.ts';
 import type { RoomServices } from '../rooms/game-room.ts';
+import { QueueRoom } from '../rooms/queue-room.ts';
 import { prepareDataFolder, readOrCreateSecret } from './adapters/data-folder.ts';
 import { FileJournal } from './adapters/file-journal.ts';
 import { FileReplays } from './adapters/file-replays.ts';
@@ -25,6 +26,10 @@ import { MatchSettler } from './match/settler.ts';
 import { TickTotals } from './match/tick-metrics.ts';
 import { TickScheduler } from './match/tick-scheduler.ts';
 import { matchMetrics, settlerMetrics } from './match-metrics.ts';
+import type { Mode } from './matchmaking/mode.ts';
+import { arenaRules } from './matchmaking/rules.ts';
+import { matchmakingMetrics } from './matchmaking-metrics.ts';
+import { openMatchmaking } from './open-matchmaking.ts';
 import { Health } from './ops/health.ts';
 import { createLogger, type Logger } from './ops/logger.ts';
 import { Metrics } from './ops/metrics.ts';
@@ -38,7 +43,13 @@ import { admitting, type Tokens } from './sessions/tokens.ts';
 export const CLIENT_DIR = fileURLToPath(new URL('../clients/browser/dist', import.meta.url));
 
 /** What players may join, by name; add your game here. */
-const ROOMS: RoomClasses = { arena: ArenaRoom };
+const ROOMS: RoomClasses = { arena: ArenaRoom, queue: QueueRoom };
+
+/** What players may queue for; add your game here. Of these are offered those whose rooms there are. */
+function modesOf({ match }: Config): readonly Mode[] {
+  const rules = arenaRules({ playersMax: match.maxPlayers, botsFillTo: match.bots });
+  return [{ rules, roomName: 'arena', readyCheck: 'parties' }];
+}
 
 /** Concrete subclasses of `GameRoom`; each becomes a room that only bearers of a token may join. */
 export type RoomClasses = Readonly<Record<string, new () => Room>>;
@@ -47,6 +58,8 @@ export interface ServerOptions {
   readonly config: Config;
   /** In place of {@link ROOMS}. */
   readonly rooms?: RoomClasses;
+  /** In place of {@link modesOf}. */
+  readonly modes?: readonly Mode[];
   /** Made from the configuration by default. */
   readonly log?: Logger;
   /** Files in the data folder by default. A journal that is given stays its owner's to close. */
@@ -106,6 +119,20 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     throw error;
   }
   const { tokens, verify, results } = persistence;
+  // Sorts by time, so that folders and lists do.
+  const newMatchId = (): string => `${Date.now().toString(36)}-${randomBytes(8).toString('hex')}`;
+  const health = new Health();
+  const rooms = options.rooms ?? ROOMS;
+  const queues = await openMatchmaking({
+    config,
+    log,
+    persistence,
+    modes: (options.modes ?? modesOf(config)).filter(({ roomName }) => Object.hasOwn(rooms, roomName)),
+    newMatchId,
+    isDraining: () => !health.isReady,
+    regions: () => [{ region: 'local', pingUrl: '/healthz' }],
+    isWorker: true,
+  });
   const settler = new MatchSettler({
     journal,
     replays,
@@ -125,6 +152,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     replays,
     settler,
     revocations: persistence.revocations,
+    matchmaking: queues.matchmaking,
     totals,
     settings: {
       tickRateHz: config.match.tickRateHz,
@@ -134,12 +162,10 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       matchMinutes: config.match.minutes,
       buildId: config.buildId,
     },
-    // Sorts by time, so that folders and lists do.
-    newMatchId: () => `${Date.now().toString(36)}-${randomBytes(8).toString('hex')}`,
+    newMatchId,
     newSeed: () => randomInt(2 ** 32),
   };
 
-  const health = new Health();
   const metrics = new Metrics({
     buildId: config.buildId,
     health,
@@ -148,6 +174,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   metrics.addSource(() => matchMetrics(totals));
   metrics.addSource(() => settlerMetrics(settler.collect()));
   metrics.addSource(() => persistenceMetrics(persistence));
+  metrics.addSource(() => matchmakingMetrics(queues.totals));
   const routeTotals = new RouteTotals();
   metrics.addSource(() => routeMetrics(routeTotals));
   persistence.onBack(() => settler.retryNow());
@@ -157,15 +184,16 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     health,
     metrics,
     api: {
-      routes: persistence.routes({ onSignIn: () => metrics.countSignIn(), replays }),
+      routes: persistence.routes({
+        onSignIn: () => metrics.countSignIn(),
+        replays,
+        matchmaking: queues.matchmaking,
+      }),
       identify: (authorization) => verify.verify(/^Bearer (.*)$/i.exec(authorization)?.[1]),
       totals: routeTotals,
     },
     rooms: Object.fromEntries(
-      Object.entries(options.rooms ?? ROOMS).map(([name, room]) => [
-        name,
-        defineRoom(admitting(room, verify), { services }),
-      ]),
+      Object.entries(rooms).map(([name, room]) => [name, defineRoom(admitting(room, verify), { services })]),
     ),
     monitorPasswordHash: monitor.hash,
     clientDir: options.clientDir ?? CLIENT_DIR,
@@ -176,7 +204,11 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   let closing: Promise<void> | undefined;
   let tidying: Promise<void> = Promise.resolve();
   const close = async (): Promise<void> => {
+    // No match is begun here any more; who leads the pools next need not wait for a lease to end.
+    await queues.stop();
+    queues.matchmaking.close();
     await http.close();
+    await queues.close();
     // Also ends the tidying: what it has not settled waits for the next start.
     const waiting = await settler.close();
     await tidying;
@@ -188,6 +220,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     async listen() {
       try {
         await http.listen();
+        queues.start();
         // Loading it takes a tenth of a second: not in the middle of the first rated match, and not before players may come.
         setImmediate(() => void loadModel());
         if (config.stores.redisUrl !== undefined) settler.watch();
