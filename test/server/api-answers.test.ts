@@ -138,6 +138,12 @@ describe('what a whole server answers', function () {
     const { tradeId } = await told(ann.token, '/api/trades', opened);
     const offer = { assets: [{ asset: 'coins', amountMinor: 5 }] };
     await told(ann.token, `/api/trades/${tradeId}/offer`, { method: 'PUT', body: offer });
+    const { code } = await told(ann.token, '/api/matchmaking/parties', { method: 'POST', body: { name: 'Ann' } });
+    await told(bob.token, '/api/matchmaking/parties/join', { method: 'POST', body: { code } });
+    await told(ann.token, '/api/matchmaking/tickets', {
+      method: 'POST',
+      body: { mode: 'arena', latencies: { local: 9 } },
+    });
     // 1,000 granted, 500 for the banner: 500 are left, and what the match pays.
 
     const { ledger, projector, eventLog, boards } = game.server.persistence;
