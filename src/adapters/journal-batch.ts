@@ -70,7 +70,7 @@ export interface BatchPlace {
 }
 
 export interface Batch extends BatchPlace {
-  readonly records: readonly { readonly kind: RecordKind; readonly payload: Uint8Array }[];
+  readonly records: readonly StoredRecord[];
   /** Bytes of its own records. */
   readonly ownBytes: number;
 }
@@ -93,14 +93,22 @@ export function decodeBatch(batch: Buffer): Batch {
   const version = from.u8();
   if (version !== VERSION) throw new RangeError(`a batch is of version ${version}`);
   const [seq, ticks, bytes] = [from.varint(), from.varint(), from.varint()];
-  const ownBytes = from.remaining;
-  const records: { kind: RecordKind; payload: Uint8Array }[] = [];
+  const area = from.raw(from.remaining);
+  return { seq, ticks, bytes, records: [...recordsOf(area)], ownBytes: area.length };
+}
+
+interface StoredRecord {
+  readonly kind: RecordKind;
+  readonly payload: Uint8Array;
+}
+
+function* recordsOf(area: Uint8Array): Iterable<StoredRecord> {
+  const from = new ByteReader(area);
   while (from.remaining > 0) {
     const length = from.varint();
     const kind = from.u8() as RecordKind;
-    records.push({ kind, payload: from.raw(length) });
+    yield { kind, payload: from.raw(length) };
   }
-  return { seq, ticks, bytes, records, ownBytes };
 }
 
 interface Piece {
@@ -144,6 +152,11 @@ export class MatchCopy {
     this.#closedBytes += bytes.length;
     this.#open.clear();
     this.#openTicks = 0;
+  }
+
+  *records(): Iterable<StoredRecord> {
+    this.#close(false);
+    for (const { bytes } of this.#pieces) yield* recordsOf(bytes);
   }
 
   /** The match in batches, and where the next one would stand. */

@@ -114,6 +114,8 @@ export interface RedisJournalOptions {
   readonly patienceMs?: number;
   /** How long `open`, `load`, `list` and `remove` wait for Redis; default 2,000. */
   readonly answerMs?: number;
+  /** A connection on which an answer is due for longer is given up, ms; default 3,000. */
+  readonly silenceMs?: number;
   /** What may wait over all matches (default 64 MiB) and of one (8 MiB); the match whose record passes it fails. */
   readonly bufferMaxBytes?: number;
   readonly matchBufferMaxBytes?: number;
@@ -167,8 +169,8 @@ class MatchLog {
   n = 0;
   renewAtMs = 0;
   waitingSinceMs: number | undefined;
-  /** As it was claimed, until something is appended. */
-  claimed: RecordedMatch | undefined;
+  /** Records that former owners have left; the copy lacks them until the match is loaded. */
+  inherited = 0;
 
   constructor(journal: RedisJournal, matchId: string, key: string, epoch: number) {
     this.matchId = matchId;
@@ -231,6 +233,7 @@ export class RedisJournal implements MatchJournal {
   readonly #flushEveryMs: number;
   readonly #patienceMs: number;
   readonly #answerMs: number;
+  readonly #silenceMs: number;
   readonly #bufferMaxBytes: number;
   readonly #matchBufferMaxBytes: number;
   readonly #copyMaxBytes: number;
@@ -251,7 +254,8 @@ export class RedisJournal implements MatchJournal {
   #isClosed = false;
   #closing: Promise<void> | undefined;
   #contactAtMs = Number.NEGATIVE_INFINITY;
-  #isBeating = false;
+  /** When what is under way was sent, by what it is. */
+  readonly #askedAtMs = new Map<'batches' | 'beat' | 'rewrite', number>();
 
   /** Resolves once it is connected, or Redis was found away: it goes on trying. */
   static async open(options: RedisJournalOptions): Promise<RedisJournal> {
@@ -268,6 +272,7 @@ export class RedisJournal implements MatchJournal {
     this.#flushEveryMs = options.flushEveryMs ?? FLUSH_EVERY_MS;
     this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
     this.#answerMs = options.answerMs ?? ANSWER_MS;
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     this.#bufferMaxBytes = options.bufferMaxBytes ?? BUFFER_MAX_BYTES;
     this.#matchBufferMaxBytes = options.matchBufferMaxBytes ?? MATCH_BUFFER_MAX_BYTES;
     this.#copyMaxBytes = options.copyMaxBytes ?? COPY_MAX_BYTES;
@@ -277,7 +282,6 @@ export class RedisJournal implements MatchJournal {
       connectionName: 'hypogeum-journal',
       connectTimeout: this.#answerMs,
       disconnectTimeout: 200,
-      socketTimeout: SILENCE_MS,
       // What was under way when a connection was lost is sent again from here, where it is known what it was.
       maxRetriesPerRequest: 0,
       enableOfflineQueue: false,
@@ -288,7 +292,10 @@ export class RedisJournal implements MatchJournal {
     });
     this.#redis.on('error', () => undefined);
     this.#redis.on('ready', () => this.#sendNow());
-    this.#beat = setInterval(() => void this.#onBeat(), Math.min(BEAT_MS, this.#patienceMs));
+    this.#redis.on('close', () => {
+      if (!this.#isClosed) this.#degrade(new Error('the connection to Redis is lost'));
+    });
+    this.#beat = setInterval(() => void this.#onBeat(), Math.min(BEAT_MS, this.#patienceMs, this.#silenceMs / 2));
     this.#beat.unref();
   }
 
@@ -322,15 +329,26 @@ export class RedisJournal implements MatchJournal {
   }
 
   async load(matchId: string): Promise<RecordedMatch | undefined> {
-    const log = this.#logs.get(matchId);
-    if (log?.claimed !== undefined && log.writer.failure === undefined) return log.claimed;
-    try {
-      return (await this.#read(matchId))?.match;
-    } catch (error) {
+    const read = await this.#read(matchId).catch((error: unknown) => {
       if (!(error instanceof GameError) || error.code !== 'JOURNAL_CORRUPT') throw error;
       // It may have been written anew between two pages.
-      return (await this.#read(matchId))?.match;
-    }
+      return this.#read(matchId);
+    });
+    if (read === undefined) return undefined;
+    const log = this.#logs.get(matchId);
+    if (log !== undefined && log.inherited > 0) this.#inherit(log, read.records);
+    return read.match;
+  }
+
+  /** Who takes a match over reads it before it goes on: the copy is made on the way. */
+  #inherit(log: MatchLog, records: Batch['records']): void {
+    const { copy: own, inherited } = log;
+    log.inherited = 0;
+    if (own === undefined) return;
+    this.#copiedBytes -= own.bytes;
+    log.copy = new MatchCopy();
+    for (const { kind, payload } of records.slice(0, inherited)) this.#copy(log, kind, payload);
+    for (const { kind, payload } of own.records()) this.#copy(log, kind, payload);
   }
 
   async list(): Promise<JournalSummary[]> {
@@ -395,7 +413,6 @@ export class RedisJournal implements MatchJournal {
       this.#fail(log, refusal);
       return;
     }
-    log.claimed = undefined;
     const before = pending.bytes;
     pending.append(kind, payload);
     this.#buffered(pending.bytes - before);
@@ -490,6 +507,7 @@ export class RedisJournal implements MatchJournal {
     const at = 2 * logs.length;
     for (const log of logs) this.#renew(pipeline, log, sentAtMs);
     let replies: Reply[];
+    this.#askedAtMs.set('batches', sentAtMs);
     try {
       replies = (await pipeline.exec()) ?? [];
     } catch (error) {
@@ -498,6 +516,7 @@ export class RedisJournal implements MatchJournal {
         [error as Error, null],
       ]);
     }
+    this.#askedAtMs.delete('batches');
     let outage: Error | undefined;
     for (const [i, log] of logs.entries()) {
       const [[error, id], [, length]] = replies.slice(2 * i, 2 * i + 2) as [Reply, Reply];
@@ -593,7 +612,9 @@ export class RedisJournal implements MatchJournal {
     for (const log of this.#lost) {
       this.#lost.delete(log);
       if (log.writer.failure !== undefined) continue;
+      this.#askedAtMs.set('rewrite', performance.now());
       const outage = await this.#rewrite(log).catch((error: unknown) => error as Error);
+      this.#askedAtMs.delete('rewrite');
       if (outage === undefined || log.writer.failure !== undefined) continue;
       this.#lost.add(log);
       this.#later(outage);
@@ -604,7 +625,7 @@ export class RedisJournal implements MatchJournal {
 
   async #rewrite(log: MatchLog): Promise<undefined> {
     const { matchId, key, epoch, copy } = log;
-    if (copy === undefined) {
+    if (copy === undefined || log.inherited > 0) {
       this.#fail(log, 'Redis has lost it, and it is too long to be written again');
       return;
     }
@@ -643,10 +664,7 @@ export class RedisJournal implements MatchJournal {
 
   /** Redis is away or refuses: everything is sent again a little later. */
   #later(error: Error): void {
-    if (!this.#isDegraded) {
-      this.#isDegraded = true;
-      this.#options.onDegraded?.(error);
-    }
+    this.#degrade(error);
     if (this.#isClosed) return;
     this.#retryMs = Math.min(Math.max(20, 2 * this.#retryMs), RETRY_MS_MAX);
     this.#retry ??= setTimeout(() => {
@@ -654,6 +672,12 @@ export class RedisJournal implements MatchJournal {
       this.#sendNow();
       void this.#rewriteAll();
     }, this.#retryMs);
+  }
+
+  #degrade(error: Error): void {
+    if (this.#isDegraded) return;
+    this.#isDegraded = true;
+    this.#options.onDegraded?.(error);
   }
 
   #contact(sentAtMs: number): void {
@@ -670,20 +694,23 @@ export class RedisJournal implements MatchJournal {
       if (log.waitingSinceMs !== undefined && nowMs - log.waitingSinceMs > this.#patienceMs)
         this.#fail(log, 'Redis was away for too long');
     }
-    if (nowMs - this.#contactAtMs >= BEAT_MS / 2) await this.#sendBeat();
+    // ioredis has a time-out of its own, which may end the connection after the one it was for.
+    const askedAtMs = Math.min(...this.#askedAtMs.values());
+    if (this.#redis.status === 'ready' && nowMs - askedAtMs > this.#silenceMs) this.#redis.disconnect(true);
+    else if (nowMs - this.#contactAtMs >= BEAT_MS / 2) await this.#sendBeat();
   }
 
   async #sendBeat(): Promise<void> {
-    if (this.#isBeating || this.#redis.status !== 'ready') return;
-    this.#isBeating = true;
+    if (this.#askedAtMs.has('beat') || this.#redis.status !== 'ready') return;
     const sentAtMs = performance.now();
+    this.#askedAtMs.set('beat', sentAtMs);
     try {
       await this.#redis.ping();
-      this.#contactAtMs = Math.max(this.#contactAtMs, sentAtMs);
+      this.#contact(sentAtMs);
     } catch {
       // The age of the last contact says it.
     }
-    this.#isBeating = false;
+    this.#askedAtMs.delete('beat');
   }
 
   // How a writer ends --------------------------------------------------------------------------------------------
@@ -712,7 +739,6 @@ export class RedisJournal implements MatchJournal {
     log.pending.clear();
     log.flight = undefined;
     log.waitingSinceMs = undefined;
-    log.claimed = undefined;
     this.#dropCopy(log);
     this.#noteOldest();
   }
@@ -753,48 +779,38 @@ export class RedisJournal implements MatchJournal {
     for (;;) {
       const [top] = await this.#ask(matchId, () => this.#redis.xrevrangeBuffer(key, '+', '-', 'COUNT', 1));
       const seen = top === undefined ? undefined : this.#topOf(matchId, top as unknown as Row);
-      // A claim whose answer was lost.
-      const isOurs = seen?.epoch === epoch && seen.n === 0 && seen.token === token;
-      if (!isOurs) {
-        if (seen !== undefined && epoch <= seen.epoch)
-          throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: seen.epoch });
-        if (seen?.batch.records.at(-1)?.kind === RECORD.END) throw new GameError('MATCH_ENDED', { matchId });
-        const record = new RecordArea();
-        const place =
-          seen === undefined
-            ? { seq: 0, ticks: 0, bytes: 0 }
-            : {
-                seq: seen.batch.seq + seen.batch.records.length,
-                ticks: seen.batch.ticks,
-                bytes: seen.batch.bytes + seen.batch.ownBytes,
-              };
-        if (seen === undefined) record.append(RECORD.OPEN, openRecord(header, epoch));
-        else record.append(RECORD.CLAIM, claimRecord(epoch));
-        const batch = encodeBatch(place, record.view());
-        await this.#ask(matchId, () => this.#redis.zadd(this.#index, 'NX', microsNow(), matchId));
-        const sentAtMs = performance.now();
-        const wasSeen = seen?.id ?? '';
-        const length = await this.#ask(
-          matchId,
-          () => this.#redis.eval(CLAIM, 1, key, wasSeen, `${epoch}-0`, batch, token, KEEP_MS) as Promise<number>,
-        );
-        this.#contact(sentAtMs);
-        // Somebody was quicker: it is looked at again. It also says so of a claim of ours that was sent twice.
-        if (length === 0) continue;
-        this.#totals.records++;
-        this.#totals.bytes += batch.length;
+      if (seen?.epoch === epoch && seen.n === 0 && seen.token === token) {
+        // Its answer was lost.
+        this.#begin(log, seen.batch, await this.#ask(matchId, () => this.#redis.xlen(key)));
+        return;
       }
-      break;
+      if (seen !== undefined && epoch <= seen.epoch)
+        throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: seen.epoch });
+      if (seen?.batch.records.at(-1)?.kind === RECORD.END) throw new GameError('MATCH_ENDED', { matchId });
+      const batch = claimBatch(seen?.batch, header, epoch);
+      await this.#ask(matchId, () => this.#redis.zadd(this.#index, 'NX', microsNow(), matchId));
+      const sentAtMs = performance.now();
+      const length = await this.#ask(
+        matchId,
+        () => this.#redis.eval(CLAIM, 1, key, seen?.id ?? '', `${epoch}-0`, batch, token, KEEP_MS) as Promise<number>,
+      );
+      this.#contact(sentAtMs);
+      // Somebody was quicker, or this claim was sent twice: it is looked at again.
+      if (length === 0) continue;
+      this.#begin(log, decodeBatch(batch), length);
+      return;
     }
+  }
+
+  #begin(log: MatchLog, claim: Batch, length: number): void {
+    log.place = { seq: claim.seq + 1, ticks: claim.ticks, bytes: claim.bytes + claim.ownBytes };
+    log.length = length;
+    log.ticks = claim.ticks;
+    log.inherited = claim.seq;
     log.renewAtMs = performance.now() + RENEW_EVERY_MS;
-    const read = await this.#read(matchId);
-    if (read === undefined || read.top.epoch !== epoch)
-      throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: read?.top.epoch ?? 0 });
-    for (const { kind, payload } of read.records) this.#copy(log, kind, payload);
-    log.ticks = read.match.entries.length;
-    log.place = read.end;
-    log.length = read.length;
-    log.claimed = read.match;
+    for (const { kind, payload } of claim.records) this.#copy(log, kind, payload);
+    this.#totals.records++;
+    this.#totals.bytes += claim.ownBytes;
   }
 
   #topOf(matchId: string, row: Row): { id: string; epoch: number; n: number; token: string; batch: Batch } {
@@ -813,8 +829,7 @@ export class RedisJournal implements MatchJournal {
     const fold = new RecordFold(matchId);
     const records: Batch['records'][number][] = [];
     let end: BatchPlace = { seq: 0, ticks: 0, bytes: 0 };
-    let top: { epoch: number; n: number } | undefined;
-    let length = 0;
+    let isThere = false;
     for (let from = '-'; ; ) {
       const page = (await this.#ask(matchId, () =>
         this.#redis.xrangeBuffer(key, from, '+', 'COUNT', PAGE),
@@ -832,14 +847,12 @@ export class RedisJournal implements MatchJournal {
           records.push(record);
         }
         end = { seq: end.seq + batch.records.length, ticks: batch.ticks, bytes: batch.bytes + batch.ownBytes };
-        length++;
+        isThere = true;
       }
-      if (page.length > 0) top = idOf(page.at(-1)!);
       if (page.length < PAGE) break;
       from = `(${page.at(-1)![0]}`;
     }
-    if (top === undefined) return undefined;
-    return { match: fold.match(false), records, end, top, length };
+    return isThere ? { match: fold.match(false), records } : undefined;
   }
 
   #summaryOf(matchId: string, first: Row, last: Row): JournalSummary {
@@ -896,6 +909,18 @@ export class RedisJournal implements MatchJournal {
       clearTimeout(timer);
     }
   }
+}
+
+/** What begins a match, or says who goes on with it after the batch that is its newest. */
+function claimBatch(newest: Batch | undefined, header: MatchHeader, epoch: number): Buffer {
+  const record = new RecordArea();
+  if (newest === undefined) {
+    record.append(RECORD.OPEN, openRecord(header, epoch));
+    return encodeBatch({ seq: 0, ticks: 0, bytes: 0 }, record.view());
+  }
+  record.append(RECORD.CLAIM, claimRecord(epoch));
+  const { seq, records, ticks, bytes, ownBytes } = newest;
+  return encodeBatch({ seq: seq + records.length, ticks, bytes: bytes + ownBytes }, record.view());
 }
 
 type Row = [id: Buffer, fields: Buffer[]];
