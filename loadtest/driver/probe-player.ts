@@ -40,19 +40,23 @@ export interface Pause {
   readonly ms: number;
 }
 
-/** What one player noticed so far; JSON-able. */
-export interface ProbeFacts {
+/** Whether a player is there, and since when again. */
+export interface ProbePulse {
   readonly roomId: string;
-  readonly sessionId: string;
-  readonly playerId: string;
-  readonly matchId: string;
-  readonly seat: number;
   readonly isOpen: boolean;
   readonly patches: number;
   /** ms since 1970. */
   readonly lastPatchAtMs: number;
   readonly drops: number;
   readonly resumes: number;
+}
+
+/** What one player noticed so far; JSON-able. */
+export interface ProbeFacts extends ProbePulse {
+  readonly sessionId: string;
+  readonly playerId: string;
+  readonly matchId: string;
+  readonly seat: number;
   /** Close code of the end, once it has ended. */
   readonly leftWith: number | undefined;
   /** Codes of notices, and of errors of the room. */
@@ -171,26 +175,32 @@ export class ProbePlayer implements Player {
     if (this.#input.send() !== 0) this.#inputsSent++;
   }
 
-  leave(): void {
+  async leave(): Promise<void> {
     if (this.#leftWith !== undefined) return;
     this.room.reconnection.enabled = false;
-    this.room.leave(true).catch(() => {
+    await this.room.leave(true).catch(() => {
       // The socket was gone already, which is what was wanted.
     });
   }
 
-  facts(): ProbeFacts {
+  pulse(): ProbePulse {
     return {
       roomId: this.room.roomId,
-      sessionId: this.room.sessionId,
-      playerId: this.#playerId,
-      matchId: this.#matchId,
-      seat: this.#seat,
       isOpen: this.isOpen,
       patches: this.#patches,
       lastPatchAtMs: this.#lastPatchMs,
       drops: this.#drops,
       resumes: this.#resumes,
+    };
+  }
+
+  facts(): ProbeFacts {
+    return {
+      ...this.pulse(),
+      sessionId: this.room.sessionId,
+      playerId: this.#playerId,
+      matchId: this.#matchId,
+      seat: this.#seat,
       leftWith: this.#leftWith,
       notices: [...this.#notices],
       isMatchEnded: this.#isMatchEnded,

@@ -12,6 +12,8 @@ export interface ProbeSetup {
   readonly minUptimeMs?: number;
   /** Every player says in `X-Forwarded-For` that it has an address of its own. */
   readonly areAddressesApart?: boolean;
+  /** A player; what the server advertises where absent. */
+  readonly inputsPerSecond?: number;
 }
 
 /** What each of the player's frames came to. */
@@ -25,8 +27,12 @@ export type ProbeCommand =
   | { readonly kind: 'setup'; readonly setup: ProbeSetup }
   | { readonly kind: 'join'; readonly roomId?: string }
   | { readonly kind: 'facts' }
+  /** A part of the facts, cheap enough to be asked for all the time: see {@link ProbePulse}. */
+  | { readonly kind: 'pulse' }
   /** Whether they send inputs; they do from the start. */
   | { readonly kind: 'play'; readonly isPlaying: boolean }
+  /** Those of the room leave it and are forgotten. Answered with their facts, once they have left. */
+  | { readonly kind: 'leave'; readonly roomId: string }
   /** What they have seen by now is what will be judged. */
   | { readonly kind: 'mark' }
   /** Holds what the players of these matches saw against them. */
@@ -46,14 +52,15 @@ export interface ProbeAnswer {
 const TRACK_STEPS = 900;
 const JOIN_TRIES = 4;
 
-const players: ProbePlayer[] = [];
+let players: ProbePlayer[] = [];
+let joined = 0;
 const clock = new InputClock(() => {});
 let setup: ProbeSetup;
 let rateHz = 0;
 let marks: number[] = [];
 
 async function join(roomId: string | undefined): Promise<ProbeFacts> {
-  const id = players.length;
+  const id = joined++;
   const headers: Record<string, string> = setup.areAddressesApart
     ? { 'x-forwarded-for': `10.1.${(id >> 8) & 255}.${id & 255}` }
     : {};
@@ -71,7 +78,7 @@ async function join(roomId: string | undefined): Promise<ProbeFacts> {
       players.push(player);
       clock.add(player);
       if (rateHz === 0) {
-        rateHz = player.advertisedRateHz || 30;
+        rateHz = setup.inputsPerSecond ?? (player.advertisedRateHz || 30);
         clock.start(rateHz);
       }
       return player.facts();
@@ -97,6 +104,13 @@ function judge(matches: readonly JournaledMatch[]): ProbeVerdict[] {
   return verdicts;
 }
 
+async function leave(roomId: string): Promise<ProbeFacts[]> {
+  const leaving = players.filter((player) => player.roomId === roomId);
+  players = players.filter((player) => player.roomId !== roomId);
+  await Promise.all(leaving.map((player) => player.leave()));
+  return leaving.map((player) => player.facts());
+}
+
 async function run(command: ProbeCommand): Promise<unknown> {
   switch (command.kind) {
     case 'setup':
@@ -106,10 +120,14 @@ async function run(command: ProbeCommand): Promise<unknown> {
       return join(command.roomId);
     case 'facts':
       return players.map((player) => player.facts());
+    case 'pulse':
+      return players.map((player) => player.pulse());
     case 'play':
       if (command.isPlaying) clock.start(rateHz);
       else clock.stop();
       return undefined;
+    case 'leave':
+      return leave(command.roomId);
     case 'mark':
       marks = players.map(({ witness }) => witness.frames);
       return undefined;
@@ -117,7 +135,7 @@ async function run(command: ProbeCommand): Promise<unknown> {
       return judge(command.matches);
     case 'stop':
       clock.stop();
-      for (const player of players) player.leave();
+      for (const player of players) void player.leave();
       process.disconnect();
       return undefined;
   }

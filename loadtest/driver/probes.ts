@@ -1,7 +1,7 @@
 /** Players who note what they notice, in a process of their own; see probe-player.ts. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { ProbeFacts } from './probe-player.ts';
+import type { ProbeFacts, ProbePulse } from './probe-player.ts';
 import type { ProbeAnswer, ProbeAsk, ProbeCommand, ProbeSetup, ProbeVerdict } from './probe-worker.ts';
 import type { JournaledMatch } from './witness.ts';
 
@@ -48,6 +48,16 @@ export class Probes {
   /** Of all players, in the order in which they joined. */
   facts(): Promise<ProbeFacts[]> {
     return this.#ask({ kind: 'facts' });
+  }
+
+  /** The same, of what changes all the time. */
+  pulse(): Promise<ProbePulse[]> {
+    return this.#ask({ kind: 'pulse' });
+  }
+
+  /** Those of the room leave it and are forgotten. @returns what they had noticed until then */
+  leave(roomId: string): Promise<ProbeFacts[]> {
+    return this.#ask({ kind: 'leave', roomId });
   }
 
   /** They go on sending inputs, or stop. */
