@@ -33,7 +33,7 @@ import { type Seat, SeatTable } from '../src/match/seat-table.ts';
 import { TickPlugin } from '../src/match/tick-plugin.ts';
 import { checkName, guestName } from '../src/sessions/names.ts';
 import type { Admitted } from '../src/sessions/tokens.ts';
-import type { Revoked, RoomMetadata, RoomServices } from './room-services.ts';
+import type { Revoked, RoomMetadata, RoomServices, Vacancies } from './room-services.ts';
 
 export type { Revocations, Revoked, RoomLog, RoomMetadata, RoomServices, RoomSettings } from './room-services.ts';
 
@@ -215,6 +215,14 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
   /** Minutes that a match may wait for players. */
   protected readonly waitMinutesMax: number = WAIT_MINUTES_MAX;
+
+  /** Seats that players may be queued for, by team, and who plays in which; a game with teams says more. */
+  protected vacancies(): Vacancies {
+    const players = [...this.#seats.taken()]
+      .filter(({ isBot }) => !isBot)
+      .map(({ playerId }) => ({ playerId, team: 0 }));
+    return { freeSeats: [Math.max(0, this.maxClients - players.length)], players };
+  }
 
   /** Whether the seat's player has a connection; true for bots. */
   protected isConnected(seat: number): boolean {
@@ -422,6 +430,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   override async onDispose(): Promise<void> {
     this.plugins.tick.stop();
     this.#stopRevocations();
+    this.services?.seeking?.end(this.matchId);
     if (this.#ending === 'running') this.#ending = 'abandoned';
     if (this.#ending !== 'failed') {
       try {
@@ -541,6 +550,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     };
     const locked = this.#isShut;
     this.#isListedShut = locked;
+    const { roomName, roomId, matchId } = this;
+    if (locked) this.services.seeking?.end(matchId);
+    else this.services.seeking?.ask({ roomName, roomId, matchId, ...this.vacancies() });
     this.setMatchmaking(locked ? { metadata, locked } : { metadata }).catch((error: unknown) =>
       this.services.log.warn({ err: error }, 'room listing not updated'),
     );

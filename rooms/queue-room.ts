@@ -119,8 +119,9 @@ export class QueueRoom extends Room<{ client: Waiting }> {
     for (const following of this.#following.values()) following.abort();
   }
 
+  /** The framework passes refusals of a join along here, too. */
   override onUncaughtException(error: Error, method: string): void {
-    this.#bug(error, method);
+    if (!(error.cause instanceof ServerError)) this.#bug(error, method);
   }
 
   /** The ticket that the player waits on already, or a new one. */

@@ -28,6 +28,8 @@ export interface RoomServices {
   readonly settler: MatchSettler;
   /** Queues for matches; without it nobody queues. */
   readonly matchmaking?: Matchmaking;
+  /** Where running matches ask for players; without it they wait for who comes by itself. */
+  readonly seeking?: Seeking;
   /** Whose sign-in ends while they play; without it nobody's does. */
   readonly revocations?: Revocations;
   readonly totals: {
@@ -43,6 +45,19 @@ export interface RoomServices {
   newMatchId(): string;
   /** A fresh seed, 0 to 2^32 - 1. */
   newSeed(): number;
+}
+
+/** Seats of a running match that players may be queued for, by team, and who plays in which. */
+export interface Vacancies {
+  readonly freeSeats: readonly number[];
+  readonly players: readonly { readonly playerId: string; readonly team: number }[];
+}
+
+/** Neither call waits or throws. */
+export interface Seeking {
+  /** Asks for players, or goes on asking; to be repeated every few seconds. */
+  ask(match: Vacancies & { readonly roomName: string; readonly roomId: string; readonly matchId: string }): void;
+  end(matchId: string): void;
 }
 
 /** Tells of sign-ins that ended before their time. */

@@ -27,6 +27,8 @@ export interface OpenMatchmakingOptions {
   readonly newMatchId: () => string;
   readonly isDraining: () => boolean;
   readonly regions: () => readonly Region[];
+  /** Where rooms of this process run; null where nobody measures. */
+  readonly ownRegion: string | null;
   /** This process may lead pools. */
   readonly isWorker: boolean;
 }
@@ -49,7 +51,7 @@ const AWAY: ReadonlySet<string> = new Set(['STORE_UNAVAILABLE', 'DATABASE_UNAVAI
 const READY_CHECK_MS = 15_000;
 
 export async function openMatchmaking(options: OpenMatchmakingOptions): Promise<OpenMatchmaking> {
-  const { config, log, modes, newMatchId, isDraining, regions, isWorker } = options;
+  const { config, log, modes, newMatchId, isDraining, regions, ownRegion, isWorker } = options;
   const { cells, guard } = await openCells(config, log);
   const store = new TicketStore(cells);
   const totals = new MatchmakingTotals();
@@ -63,6 +65,7 @@ export async function openMatchmaking(options: OpenMatchmakingOptions): Promise<
     players,
     totals,
     regions,
+    ownRegion,
     isDraining,
     beginnings: budget(LIMITS.queueingBurst, LIMITS.queueingsPerSecond),
     codeTries: budget(LIMITS.inviteBurst, LIMITS.invitesPerSecond),

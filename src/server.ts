@@ -131,6 +131,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     newMatchId,
     isDraining: () => !health.isReady,
     regions: () => [{ region: 'local', pingUrl: '/healthz' }],
+    ownRegion: 'local',
     isWorker: true,
   });
   const settler = new MatchSettler({
@@ -153,6 +154,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     settler,
     revocations: persistence.revocations,
     matchmaking: queues.matchmaking,
+    seeking: queues.matchmaking,
     totals,
     settings: {
       tickRateHz: config.match.tickRateHz,

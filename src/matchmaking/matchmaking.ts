@@ -33,6 +33,8 @@ export interface MatchmakingOptions {
   readonly players: PlayerFacts;
   readonly totals: MatchmakingTotals;
   readonly regions: () => readonly Region[];
+  /** Where rooms of this process run; null where nobody measures. */
+  readonly ownRegion: string | null;
   /** This process takes no new players. */
   readonly isDraining: () => boolean;
   /** Tickets and parties that one player begins. */
@@ -40,6 +42,9 @@ export interface MatchmakingOptions {
   /** Invitation codes that one player, and one network, tries. */
   readonly codeTries: Budget;
 }
+
+/** A running match with free seats. */
+export type Vacancies = Omit<WantedPlayers, 'sinceMs' | 'mode' | 'region'> & { readonly roomName: string };
 
 /** What a player brings along. */
 export interface Entrant {
@@ -100,6 +105,9 @@ export class Matchmaking {
   readonly #options: MatchmakingOptions;
   readonly #modes: ReadonlyMap<string, Mode>;
   readonly #waiters = new Waiters();
+  /** Matches of this process that ask for players, and those whose asking is on its way. */
+  readonly #asked = new Set<string>();
+  readonly #asking = new Set<string>();
   readonly #endTold: () => void;
 
   constructor(options: MatchmakingOptions) {
@@ -292,18 +300,33 @@ export class Matchmaking {
 
   // Running matches -------------------------------------------------------------------------------------------------
 
-  /** A running match asks for players; nothing where nobody queues for such. @throws GameError STORE_UNAVAILABLE */
-  async want(wanted: Omit<WantedPlayers, 'sinceMs' | 'mode'> & { readonly roomName: string }): Promise<void> {
-    const { store } = this.#options;
-    const { roomName, ...rest } = wanted;
-    for (const { rules, roomName: of } of this.#options.modes) {
-      if (of === roomName) await store.want({ ...rest, mode: rules.mode });
+  /**
+   * A running match asks for players, or goes on asking; nothing where nobody queues for such, or nobody is there to be
+   * joined. What is asked while the last is still on its way to the store is left out: it is asked again soon.
+   */
+  ask(match: Vacancies): void {
+    if (match.players.length === 0) {
+      this.end(match.matchId);
+      return;
     }
+    const modes = this.#options.modes.filter(({ roomName }) => roomName === match.roomName);
+    if (modes.length === 0 || this.#asking.has(match.matchId)) return;
+    const { roomName: _, ...want } = match;
+    this.#asking.add(match.matchId);
+    this.#asked.add(match.matchId);
+    const region = this.#options.ownRegion;
+    Promise.all(modes.map(({ rules }) => this.#options.store.want({ ...want, region, mode: rules.mode })))
+      // A store that is away is told of by its breaker, and without it nobody is queued.
+      .catch(() => undefined)
+      .finally(() => this.#asking.delete(match.matchId));
   }
 
-  /** @throws GameError STORE_UNAVAILABLE */
-  async wantNoMore(matchId: string): Promise<void> {
-    for (const { rules } of this.#options.modes) await this.#options.store.wantNoMore(rules.mode, matchId);
+  /** It asks no more. */
+  end(matchId: string): void {
+    if (!this.#asked.delete(matchId)) return;
+    for (const { rules } of this.#options.modes) {
+      this.#options.store.wantNoMore(rules.mode, matchId).catch(() => undefined);
+    }
   }
 
   // Parts -----------------------------------------------------------------------------------------------------------

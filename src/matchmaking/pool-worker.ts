@@ -309,6 +309,8 @@ export class PoolWorker {
     );
     if (match.roomId !== null) return rooms.fill(match.roomId, seated);
     const { playsMatchId: matchId, region, bots } = match;
+    // It asks for more as soon as it is there: those it was made for come first.
+    this.#rest(matchId);
     return rooms.open({ matchId, roomName: mode.roomName, region, bots, players: seated });
   }
 
