@@ -172,7 +172,9 @@ export class RoomGate {
     });
     this.#waiting.add(waiting);
     if (network !== undefined) this.#waitingOf.set(network, (this.#waitingOf.get(network) ?? 0) + 1);
-    void this.#ask(target.roomId).then((place) => this.#decide(waiting, place));
+    // Where others wait already the directory has been asked, and will be again.
+    if (this.#holds.has(target.roomId) && !this.#options.isHop(request)) this.#hold(waiting);
+    else void this.#ask(target.roomId).then((place) => this.#decide(waiting, place));
   }
 
   async #ask(roomId: string): Promise<RoomPlace | 'away'> {
