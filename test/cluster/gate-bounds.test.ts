@@ -45,7 +45,7 @@ describe('what a gate bears', () => {
   });
 
   it('thousands of held upgrades above the bound are refused at once, and those within are served', async () => {
-    const gate = await start({ limits: { gateWaitingMax: 100 } });
+    const gate = await start({ limits: { gateWaitingMax: 100, gateReaskMs: 60_000 } });
     const home = await owner('home');
     gate.directory.place('r', { state: 'moving' });
     const clients = Array.from({ length: 100 }, () => gate.raw(upgradeTo('/p/r')));
