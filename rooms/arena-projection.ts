@@ -28,7 +28,7 @@ const NUMBERS = 65_535;
 
 const HOT = hotIndexesOf(new Avatar(), ['x', 'y', 'vx', 'vy', 'aim', 'shots', 'flags', 'dash', 'ammo', 'rockets']);
 
-type Interest = Pick<InterestPlugin, 'track' | 'move' | 'untrack' | 'observe'>;
+type Interest = Pick<InterestPlugin, 'track' | 'move' | 'untrack' | 'observe' | 'ownerOf'>;
 
 /** What the room knows of who sits in the seats. */
 export interface SeatDirectory {
@@ -40,6 +40,43 @@ export interface SeatDirectory {
   sessionId(seat: number): string;
   /** The connected one. */
   client(seat: number): Player | undefined;
+}
+
+/** What stands in the state of a new match before tick 0. */
+export function fillArena(state: ArenaState, { setup, map }: ArenaWorld): void {
+  state.map = setup.map;
+  // The dice come from the seed, too: who knows it foresees spawns and spread. Only a generated map needs it.
+  state.seed = setup.map === 'generated' ? setup.seed : 0;
+  state.mapWidth = map.columns;
+  state.mapHeight = map.rows;
+  state.pickups.push(...map.pickups.map(({ kind, x, y }) => new Pickup().assign({ kind, x, y })));
+  for (let i = 0; i < KILLS_SHOWN; i++) state.kills.push(new Kill());
+  for (let i = 0; i < EXPLOSIONS_SHOWN; i++) state.explosions.push(new Explosion());
+}
+
+/** The places of a list that is used round and round, each with the number of what it shows. */
+class Round<Place extends { number: number }> {
+  readonly #places: readonly Place[];
+  #at: number;
+  #number: number;
+
+  /** Goes on after the newest: the one that is not followed by its successor. */
+  constructor(places: readonly Place[]) {
+    this.#places = places;
+    const newest = places.findIndex(
+      ({ number }, i) => number !== 0 && places[(i + 1) % places.length]!.number !== (number % NUMBERS) + 1,
+    );
+    this.#at = newest + 1;
+    this.#number = newest < 0 ? 0 : places[newest]!.number;
+  }
+
+  /** The place for the next one, already numbered. */
+  next(): Place {
+    const place = this.#places[this.#at++ % this.#places.length]!;
+    this.#number = (this.#number % NUMBERS) + 1;
+    place.number = this.#number;
+    return place;
+  }
 }
 
 export class ArenaProjection {
@@ -55,24 +92,32 @@ export class ArenaProjection {
   readonly #rocketIds: number[] = [];
   /** Those of the state, without the proxy in front of its arrays. */
   readonly #pickups: readonly Pickup[];
-  #kills = 0;
-  #explosions = 0;
+  readonly #kills: Round<Kill>;
+  readonly #explosions: Round<Explosion>;
 
+  /** Of a state that shows the world already, too: a restored one. */
   constructor(state: ArenaState, world: ArenaWorld, interest: Interest, seats: SeatDirectory) {
     this.#state = state;
     this.#world = world;
     this.#interest = interest;
     this.#seats = seats;
-    const { setup, map } = world;
-    state.map = setup.map;
-    // The dice come from the seed, too: who knows it foresees spawns and spread. Only a generated map needs it.
-    state.seed = setup.map === 'generated' ? setup.seed : 0;
-    state.mapWidth = map.columns;
-    state.mapHeight = map.rows;
-    this.#pickups = map.pickups.map(({ kind, x, y }) => new Pickup().assign({ kind, x, y }));
-    state.pickups.push(...this.#pickups);
-    for (let i = 0; i < KILLS_SHOWN; i++) state.kills.push(new Kill());
-    for (let i = 0; i < EXPLOSIONS_SHOWN; i++) state.explosions.push(new Explosion());
+    this.#pickups = [...state.pickups];
+    this.#kills = new Round([...state.kills]);
+    this.#explosions = new Round([...state.explosions]);
+    for (let seat = 0; seat < world.capacity; seat++) {
+      const avatar = state.avatars.get(String(seat));
+      if (avatar === undefined) continue;
+      this.#avatars[seat] = avatar;
+      this.#scores[seat] = state.scores.get(String(seat));
+      this.#sessionIds[seat] = interest.ownerOf(avatar);
+    }
+    for (let slot = 0; slot < world.rocketSlots; slot++) {
+      const id = world.rocketId(slot);
+      const rocket = id === 0 ? undefined : state.rockets.get(String(id));
+      if (rocket === undefined) continue;
+      this.#rockets[slot] = rocket;
+      this.#rocketIds[slot] = id;
+    }
   }
 
   /** After the step of `tick`. */
@@ -209,16 +254,14 @@ export class ArenaProjection {
   #updateEvents(): void {
     const { kills, explosions } = this.#world.events;
     for (const { killer, victim, assist, weapon } of kills) {
-      const place = this.#state.kills[this.#kills % KILLS_SHOWN]!;
-      place.number = (this.#kills++ % NUMBERS) + 1;
+      const place = this.#kills.next();
       place.killer = killer;
       place.victim = victim;
       place.assist = assist < 0 ? NOBODY : assist;
       place.weapon = WEAPONS.indexOf(weapon);
     }
     for (const { x, y } of explosions) {
-      const place = this.#state.explosions[this.#explosions % EXPLOSIONS_SHOWN]!;
-      place.number = (this.#explosions++ % NUMBERS) + 1;
+      const place = this.#explosions.next();
       place.x = x;
       place.y = y;
     }
@@ -227,7 +270,9 @@ export class ArenaProjection {
   #updatePings(): void {
     for (let seat = 0; seat < this.#scores.length; seat++) {
       const score = this.#scores[seat];
-      if (score !== undefined) score.pingMs = Math.min(Math.round(this.#seats.rttMs(seat)), 65_535);
+      const rttMs = score === undefined ? 0 : this.#seats.rttMs(seat);
+      // Not measured yet, or not again: the last one stands.
+      if (rttMs > 0) score!.pingMs = Math.min(Math.round(rttMs), 65_535);
     }
   }
 }

@@ -6,7 +6,7 @@ import type { MatchSetup } from '../src/kernel/simulation.ts';
 import type { InterestOptions } from '../src/match/interest-plugin.ts';
 import { type ArenaIntent, type ArenaWorld, arena, think } from '../src/sim/arena.ts';
 import { PHASE_ENDED, PHASE_WARM_UP, REWIND_PER_TICK, RIFLE_RANGE_UNITS, UNITS_PER_METRE } from '../src/sim/tuning.ts';
-import { ArenaProjection } from './arena-projection.ts';
+import { ArenaProjection, fillArena } from './arena-projection.ts';
 import { type FrameBinding, GameRoom, type Player } from './game-room.ts';
 
 /** Sides of the largest map an arena room plays on, m. */
@@ -14,6 +14,7 @@ const MAP_METRES = { width: 80, height: 60 };
 
 export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }, ArenaWorld, ArenaIntent> {
   protected override readonly sim = arena;
+  protected override readonly stateType = ArenaState;
   protected override readonly rewindPartsPerTick = REWIND_PER_TICK;
   protected override readonly frames: FrameBinding<ArenaInput, ArenaIntent> = {
     type: ArenaInput,
@@ -43,18 +44,20 @@ export class ArenaRoom extends GameRoom<{ state: ArenaState; input: ArenaInput }
     return { seed, map: 'colosseum', capacity: maxPlayers, liveTicks: matchMinutes * 60 * tickRateHz };
   }
 
-  protected override createState(world: ArenaWorld): ArenaState {
-    const state = new ArenaState();
+  protected override fillState(state: ArenaState, world: ArenaWorld): void {
     state.matchId = this.matchId;
     state.simVersion = arena.version;
     state.tickRateHz = this.services.settings.tickRateHz;
+    fillArena(state, world);
+  }
+
+  protected override bindState(state: ArenaState, world: ArenaWorld): void {
     this.#projection = new ArenaProjection(state, world, this.plugins.interest, {
       isConnected: (seat) => this.isConnected(seat),
       rttMs: (seat) => this.rttMsOf(seat),
       sessionId: (seat) => this.sessionIdOf(seat),
       client: (seat) => this.clientOf(seat),
     });
-    return state;
   }
 
   protected override project(_world: ArenaWorld, tick: number): void {

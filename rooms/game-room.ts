@@ -4,7 +4,6 @@
  * that touch nobody else. It has no rule of any game.
  */
 import {
-  type Client,
   ClientState,
   CloseCode,
   type DefineInputOptions,
@@ -17,28 +16,33 @@ import {
 } from '@colyseus/core';
 import type { Schema } from '@colyseus/schema';
 import * as z from 'zod';
+import { ByteReader, ByteWriter } from '../src/kernel/bytes.ts';
 import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
-import type { EndReason, Participant } from '../src/kernel/match-header.ts';
+import type { EndReason, MatchHeader, Participant } from '../src/kernel/match-header.ts';
 import type { MatchSetup, SeatEvent, SeatIntent, Simulation, Standing } from '../src/kernel/simulation.ts';
+import { type PendingAdoption, pendingAdoptionOf } from '../src/match/adoption.ts';
 import type { InputLayout } from '../src/match/client-frame.ts';
-import { expectInputs, inputLayoutOf } from '../src/match/colyseus-internals.ts';
+import { encoderOf, expectInputs, inputLayoutOf, listingOf, socketOf } from '../src/match/colyseus-internals.ts';
 import { CommandBudgets } from '../src/match/command-budgets.ts';
+import { type Compatibility, schemaHashOf } from '../src/match/compatibility.ts';
 import { HotSerializer } from '../src/match/hot-serializer.ts';
 import { INPUT_QUEUE_MAX, InputPlugin } from '../src/match/input-plugin.ts';
 import { type InterestOptions, InterestPlugin } from '../src/match/interest-plugin.ts';
 import { JournalPlugin } from '../src/match/journal-plugin.ts';
 import { PingPlugin } from '../src/match/ping-plugin.ts';
-import { Roster } from '../src/match/roster.ts';
-import { type Seat, SeatTable } from '../src/match/seat-table.ts';
+import { type FoldedRoom, foldMatch, type RoomStart, startsOf } from '../src/match/restore.ts';
+import { writeRoomCapture } from '../src/match/room-capture.ts';
+import { Roster, type SavedRoster } from '../src/match/roster.ts';
+import { SchemaCapture } from '../src/match/schema-capture.ts';
 import { TickPlugin } from '../src/match/tick-plugin.ts';
 import { checkName, guestName } from '../src/sessions/names.ts';
-import type { Admitted } from '../src/sessions/tokens.ts';
+import { type Player, RoomSeats, type SavedSessions, type Session } from './room-seats.ts';
 import type { Revoked, RoomMetadata, RoomServices, Vacancies } from './room-services.ts';
+
+export type { Player } from './room-seats.ts';
 
 export type { Revocations, Revoked, RoomLog, RoomMetadata, RoomServices, RoomSettings } from './room-services.ts';
 
-/** Seconds in which a dropped player may come back to its seat. */
-const RECONNECT_SECONDS = 60;
 /** Seconds for which the matchmaker holds a seat that nobody has come to take; also delays a drain. */
 const SEAT_RESERVATION_SECONDS = 8;
 /** Frames of any kind a second, above which the framework drops the client; ten times the fastest honest one. */
@@ -53,6 +57,16 @@ const ARCHIVE_SECONDS = 5;
 const METADATA_SECONDS = 2;
 /** Furthest a shooter may look back, ms. */
 const REWIND_MAX_MS = 500;
+/** Longest that a restored match waits for all of its players before it goes on, ms. */
+const HOLD_MS = 1_500;
+/** How often it looks whether they are back, ms. */
+const HOLD_LOOK_MS = 10;
+/** Longest that who comes or goes waits until the journal has it, seconds: a disk that hangs must not keep people out. */
+const RECORD_SECONDS = 1;
+/** Numbers and places that a restored room leaves out: more than the old one can have given away unrecorded. */
+const IDENTITY_GAP = 64;
+/** Above, no client can have kept its clock: those give up before. */
+const AWAY_MAX_MS = 60_000;
 
 export interface GameRoomTypes {
   // biome-ignore lint/suspicious/noExplicitAny: Room's own constraint on its state
@@ -60,14 +74,12 @@ export interface GameRoomTypes {
   input: Schema;
 }
 
-export type Player = Client<{ auth: Admitted }>;
-
 /**
  * How far a room is on its way out. `running`: the match goes on. The others say how it ends, from the moment that is
  * certain: nobody joins any more. `shutdown`: the framework shows everybody out, at a drain or for an operator, while
- * the match goes on until the last has left.
+ * the match goes on until the last has left. `retired`: the match goes on elsewhere, and only the room ends.
  */
-type Ending = 'running' | EndReason | 'failed';
+type Ending = 'running' | EndReason | 'failed' | 'retired';
 
 /** How a match came out, told once. */
 interface Verdict {
@@ -97,6 +109,36 @@ const predictionReport = z.strictObject({ corrections: count, desyncs: count, ma
 /** Resolves by the process's clock: a room's own stands still once its loop has stopped. */
 function after<T>(seconds: number, value: T): Promise<T> {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000, value).unref());
+}
+
+/** What a capture of the room says in JSON. */
+interface RoomFacts extends SavedSessions {
+  readonly roster: SavedRoster;
+  readonly verdict?: Verdict;
+}
+
+/** @throws RangeError if it is not JSON of that kind */
+function parseFacts(bytes: Uint8Array): RoomFacts {
+  try {
+    const facts = JSON.parse(new TextDecoder().decode(bytes)) as RoomFacts;
+    for (const part of [facts.seats, facts.events, facts.sessions, facts.roster.seated, facts.roster.former]) {
+      if (!Array.isArray(part)) throw new RangeError('a part is no list');
+    }
+    return facts;
+  } catch (error) {
+    throw new RangeError(`the facts of a room: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/**
+ * Room time now, ms: as its clients reckon it, who did not stand still. Never less than the ticks that they saw take.
+ * The wall clock may have been set meanwhile; nobody who comes back was away for longer than the bound.
+ */
+function elapsedAfter({ nextTick }: FoldedRoom, start: RoomStart | undefined, tickRateHz: number): number {
+  const { tick, elapsedMs, takenAtMs } = start?.capture ?? { tick: 0, elapsedMs: 0, takenAtMs: Date.now() };
+  const playedMs = ((nextTick - tick) * 1000) / tickRateHz;
+  const awayMs = Math.min(Math.max(Date.now() - takenAtMs, 0), playedMs + AWAY_MAX_MS);
+  return elapsedMs + Math.max(playedMs, awayMs);
 }
 
 export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends Room<{
@@ -129,15 +171,21 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   protected services!: RoomServices;
   protected world!: World;
   protected matchId = '';
-  #seats!: SeatTable;
+  #seats!: RoomSeats;
+  #capture!: SchemaCapture<T['state']>;
+  #tickRateHz = 0;
+  /** Handed over: nothing happens any more unless it is taken back. */
+  #isFrozen = false;
+  /** Patches as the journal counts them: ticks since the last, and the tick that has not been counted yet. */
+  #sincePatch = 0;
+  #uncounted: { readonly tick: number; isPatched: boolean } | undefined;
+  readonly #captured = { room: new ByteWriter(8192), interest: new ByteWriter(4096), state: new ByteWriter(8192) };
   readonly #roster = new Roster();
   /** Sessions whose old socket is being closed because a new one takes its place. */
   readonly #replacing = new Set<string>();
   readonly #budgets = new CommandBudgets();
   /** When a socket was given its seat, by the room's clock, ms; until the client has acknowledged it. */
   readonly #unacknowledged = new Map<Player, number>();
-  /** Seats that are held for who lost its connection, by session: what gives one up. */
-  readonly #held = new Map<string, { readonly signIn: string | undefined; readonly giveUp: () => void }>();
   #stopRevocations: () => void = () => {};
   #entry: { tick: number; events: readonly SeatEvent[]; intents: SeatIntent<Intent>[] } = {
     tick: 0,
@@ -148,6 +196,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #verdict: Verdict | undefined;
   /** What the listing says. */
   #isListedShut = false;
+  /** A restored match waits for its players. */
+  #isAwaiting = false;
   #inputLayout: InputLayout | undefined;
 
   constructor() {
@@ -185,8 +235,12 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   protected abstract interestOptions(): InterestOptions;
   /** How this match is set up; recorded with it. */
   protected abstract setupMatch(seed: number): MatchSetup;
-  /** The state before tick 0. */
-  protected abstract createState(world: World): T['state'];
+  /** The class of the state; all of its fields have defaults. */
+  protected abstract readonly stateType: new () => T['state'];
+  /** Writes into the state of a new match what stands before tick 0. That of a restored one comes filled. */
+  protected fillState(_state: T['state'], _world: World): void {}
+  /** Joins world and state, of a new match and of a restored one alike; from the two alone follows what is shown. */
+  protected bindState(_state: T['state'], _world: World): void {}
   /** Writes what changed in the world into the state and tells interest where things are, after each tick. */
   protected abstract project(world: World, tick: number): void;
   /** One word for panels, from a closed set. */
@@ -218,7 +272,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   /** Seats that players may be queued for, by team, and who plays in which; a game with teams says more. */
   protected vacancies(): Vacancies {
-    const players = [...this.#seats.taken()]
+    const players = [...this.#seats.table.taken()]
       .filter(({ isBot }) => !isBot)
       .map(({ playerId }) => ({ playerId, team: 0 }));
     return { freeSeats: [Math.max(0, this.maxClients - players.length)], players };
@@ -226,23 +280,23 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   /** Whether the seat's player has a connection; true for bots. */
   protected isConnected(seat: number): boolean {
-    return this.#seats.at(seat)?.isConnected ?? false;
+    return this.#seats.table.at(seat)?.isConnected ?? false;
   }
 
   /** Smoothed round trip of the seat's player, ms; 0 for bots and before the first measurement. */
   protected rttMsOf(seat: number): number {
-    const found = this.#seats.at(seat);
+    const found = this.#seats.table.at(seat);
     return found === undefined || found.isBot ? 0 : (this.plugins.ping.get(found.sessionId)?.rttMs ?? 0);
   }
 
   /** The session that holds the seat, with a connection or without; empty for bots and free seats. */
   protected sessionIdOf(seat: number): string {
-    return this.#seats.at(seat)?.sessionId ?? '';
+    return this.#seats.table.at(seat)?.sessionId ?? '';
   }
 
   /** The connected client in the seat, if there is one. */
   protected clientOf(seat: number): Player | undefined {
-    const found = this.#seats.at(seat);
+    const found = this.#seats.table.at(seat);
     return found === undefined || found.isBot ? undefined : this.clients.getById(found.sessionId);
   }
 
@@ -256,14 +310,94 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   override async onCreate(options: { services: RoomServices }): Promise<void> {
     const { services } = options;
     const { sim } = this;
-    const { tickRateHz } = services.settings;
     this.services = services;
-    this.matchId = services.newMatchId();
-    const setup = this.setupMatch(services.newSeed());
-    this.world = sim.create(setup);
+    this.#capture = new SchemaCapture(this.stateType);
+    const adoption = pendingAdoptionOf(this.roomId);
+    const header = adoption?.recorded.header ?? this.#newHeader();
+    this.matchId = header.matchId;
+    this.#tickRateHz = header.tickRateHz;
     this.maxClients = Math.min(services.settings.maxPlayers, sim.maxSeats);
-    this.#seats = new SeatTable(this.maxClients);
-    this.state = this.createState(this.world);
+    const elapsedMs = adoption === undefined ? this.#begin(header.setup) : await this.#restore(adoption);
+    this.#openInputs();
+    this.plugins.interest.countInto(services.totals.interest);
+    this.plugins.ping.countInto(services.totals.ping);
+    await this.plugins.journal.begin({
+      sim,
+      journal: services.journal,
+      settler: services.settler,
+      header,
+      ...(adoption === undefined ? {} : { writer: adoption.writer }),
+      isSnapshotOnCall: true,
+      world: this.world,
+      onFault: (error) => this.#loseJournal(error),
+    });
+    this.#publish();
+    this.#stopRevocations = services.revocations?.onRevoked((revoked) => this.#throwOut(revoked)) ?? (() => {});
+    this.plugins.tick.start({
+      scheduler: services.scheduler,
+      totals: services.totals.tick,
+      rateHz: this.#tickRateHz,
+      patchEveryTicks: services.settings.patchEveryTicks,
+      firstTick: sim.tickOf(this.world),
+      isHeld: adoption !== undefined,
+      phases: {
+        inputs: (tick) => this.#collect(tick),
+        step: () => this.#step(),
+        project: (tick) => this.#project(tick),
+        patch: (tick) => this.#patch(tick),
+      },
+      onFault: (error, phase) => this.#fail(error, phase),
+    });
+    const facts = { matchId: this.matchId, roomId: this.roomId, room: this.roomName };
+    if (adoption === undefined) {
+      services.log.info(facts, 'match created');
+      return;
+    }
+    this.clock.tick();
+    this.clock.elapsedTime = elapsedMs;
+    listingOf(this).createdAt = new Date(header.createdAtMs);
+    this.#seats.awaitAll();
+    this.#await(adoption.open);
+    services.log.info({ ...facts, tick: sim.tickOf(this.world), epoch: adoption.writer.epoch }, 'match restored');
+  }
+
+  #newHeader(): MatchHeader {
+    const { services } = this;
+    return {
+      matchId: services.newMatchId(),
+      ...this.compatibility,
+      tickRateHz: services.settings.tickRateHz,
+      roomName: this.roomName,
+      roomId: this.roomId,
+      buildId: services.settings.buildId,
+      setup: this.setupMatch(services.newSeed()),
+      createdAtMs: Date.now(),
+    };
+  }
+
+  /** A new match. @returns room time, ms */
+  #begin(setup: MatchSetup): number {
+    this.world = this.sim.create(setup);
+    this.#seats = this.#newSeats(this.maxClients);
+    const state = new this.stateType();
+    this.fillState(state, this.world);
+    this.state = state;
+    this.bindState(state, this.world);
+    return 0;
+  }
+
+  #newSeats(limit: number): RoomSeats {
+    return new RoomSeats(limit, {
+      room: this,
+      journal: this.plugins.journal,
+      isOver: () => this.#ending !== 'running',
+      onAbsentLeft: (client) => Promise.resolve(this.onLeave(client)),
+    });
+  }
+
+  #openInputs(): void {
+    const { services } = this;
+    const tickRateHz = this.#tickRateHz;
     this.#inputLayout = inputLayoutOf(new this.frames.type());
     this.inputs = this.defineInput(this.frames.type, {
       tickRate: tickRateHz,
@@ -283,48 +417,183 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       totals: services.totals.input,
       onFlood: (sessionId) => this.clients.getById(sessionId)?.send('notice', { code: 'RATE_LIMITED' }),
     });
-    this.plugins.interest.countInto(services.totals.interest);
-    this.plugins.ping.countInto(services.totals.ping);
-    await this.plugins.journal.begin({
-      sim,
-      journal: services.journal,
-      settler: services.settler,
-      header: {
-        matchId: this.matchId,
-        simId: sim.id,
-        simVersion: sim.version,
-        tickRateHz,
-        roomName: this.roomName,
-        buildId: services.settings.buildId,
-        setup,
-        createdAtMs: Date.now(),
-      },
-      world: this.world,
-      onFault: (error) =>
-        services.log.error({ err: error, matchId: this.matchId }, 'journal degraded: match goes on unrecorded'),
-    });
-    this.#publish();
-    this.#stopRevocations = services.revocations?.onRevoked((revoked) => this.#throwOut(revoked)) ?? (() => {});
-    this.plugins.tick.start({
-      scheduler: services.scheduler,
-      totals: services.totals.tick,
-      rateHz: tickRateHz,
-      patchEveryTicks: services.settings.patchEveryTicks,
-      firstTick: sim.tickOf(this.world),
-      phases: {
-        inputs: (tick) => this.#collect(tick),
-        step: () => this.#step(),
-        project: (tick) => this.#project(tick),
-        patch: (tick) => this.#patch(tick),
-      },
-      onFault: (error, phase) => this.#fail(error, phase),
-    });
-    services.log.info({ matchId: this.matchId, roomId: this.roomId, room: this.roomName }, 'match created');
   }
 
-  override onJoin(client: Player, options: { name?: unknown } | undefined): void {
+  /** What a match of this room needs to go on elsewhere. */
+  get compatibility(): Compatibility {
+    const { id: simId, version: simVersion } = this.sim;
+    return { simId, simVersion, schemaHash: schemaHashOf(this.stateType, this.frames.type as new () => Schema) };
+  }
+
+  // A match that goes on here -----------------------------------------------------------------------------------
+
+  /**
+   * The match as its journal has it, and the room as its clients know it.
+   * @returns room time, ms
+   * @throws GameError SNAPSHOT_VERSION, JOURNAL_CORRUPT; RangeError if what was taken down does not fit together
+   */
+  async #restore({ recorded }: PendingAdoption): Promise<number> {
+    const { services, sim } = this;
+    const start = this.#startOf(recorded);
+    const folded = await foldMatch({
+      sim,
+      recorded,
+      start,
+      world: this.world,
+      patchEveryTicks: start?.capture.patchEveryTicks ?? services.settings.patchEveryTicks,
+      onSession: (record) => this.#seats.apply(record),
+      beforeStep: (entry) => this.#roster.note(entry, () => sim.standings(this.world)),
+      afterStep: (entry) => {
+        this.#seats.table.settle(entry.events);
+        this.project(this.world, entry.tick);
+        if (this.isDecided(this.world)) this.#conclude();
+      },
+      onPatch: () => encoderOf(this).discardChanges(),
+    });
+    this.#sincePatch = folded.ticksSincePatch;
+    if (folded.divergedAtTick !== undefined) {
+      services.totals.room.divergences++;
+      services.log.error(
+        { matchId: this.matchId, tick: folded.divergedAtTick },
+        'a restored match came out differently; it goes on as it was simulated here',
+      );
+    }
+    this.#capture.skip(this.state, encoderOf(this), IDENTITY_GAP);
+    return elapsedAfter(folded, start, this.#tickRateHz);
+  }
+
+  /** Puts up the newest room that can be read; undefined when the match is played again from its beginning. */
+  #startOf(recorded: PendingAdoption['recorded']): RoomStart | undefined {
+    for (const start of startsOf(recorded)) {
+      try {
+        const world = this.sim.decode(start.world);
+        const { limit, roster, verdict, ...seats } = parseFacts(start.capture.facts);
+        const restored = this.#capture.read(new ByteReader(start.capture.state));
+        const people = this.#newSeats(limit);
+        people.load({ ...seats, limit });
+        this.world = world;
+        this.#seats = people;
+        this.#roster.load(roster);
+        this.#verdict = verdict;
+        this.state = restored.state;
+        this.#capture.adopt(restored, encoderOf(this));
+        this.plugins.interest.restore(new ByteReader(start.capture.interest), restored.structures);
+        this.bindState(restored.state, world);
+        return start;
+      } catch (error) {
+        // The entries reach back to tick 0, so a bad one costs time, not the match; and so far nothing was put up.
+        if (this.state !== undefined || !(error instanceof GameError || error instanceof RangeError)) throw error;
+      }
+    }
+    this.#begin(recorded.header.setup);
+    return undefined;
+  }
+
+  /** Holds the match until everybody is back who was in it, or the time is over. */
+  #await(open: Promise<unknown> | undefined): void {
+    let untilMs = Number.POSITIVE_INFINITY;
+    void Promise.resolve(open).then(() => {
+      untilMs = performance.now() + HOLD_MS;
+    });
+    const looking = setInterval(() => {
+      const isBack = this.#seats.heldCount === 0 && this.clients.every(({ state }) => state === ClientState.JOINED);
+      const isOver = performance.now() >= untilMs || (untilMs < Number.POSITIVE_INFINITY && isBack);
+      if (!isOver && this.plugins.tick.isRunning) {
+        // Who comes back meanwhile is told the time.
+        this.clock.tick();
+        return;
+      }
+      clearInterval(looking);
+      this.#isAwaiting = false;
+      if (!this.#isFrozen) this.plugins.tick.resume();
+    }, HOLD_LOOK_MS);
+    this.#isAwaiting = true;
+  }
+
+  /** The room at this moment, between two ticks and right after a patch. */
+  #takeDown(): void {
+    const { room, interest, state } = this.#captured;
+    this.plugins.interest.capture(interest.clear());
+    this.#capture.write(state.clear(), this.state, encoderOf(this));
+    const facts: RoomFacts = {
+      ...this.#seats.save(),
+      roster: this.#roster.save(),
+      ...(this.#verdict === undefined ? {} : { verdict: this.#verdict }),
+    };
+    const isWritten = writeRoomCapture(room.clear(), {
+      tick: this.sim.tickOf(this.world),
+      elapsedMs: this.clock.elapsedTime,
+      takenAtMs: Date.now(),
+      patchEveryTicks: this.services.settings.patchEveryTicks,
+      facts: new TextEncoder().encode(JSON.stringify(facts)),
+      interest: interest.view(),
+      state: state.view(),
+    });
+    if (isWritten) this.plugins.journal.snapshot(this.world, room.view());
+  }
+
+  /**
+   * Stands still and has all of the match in the journal, so that another process can claim it; nobody notices. Then
+   * comes {@link retire} or {@link unfreeze}.
+   * @returns the epoch to be surpassed
+   * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_FENCED; the room goes on
+   */
+  async handOver(): Promise<{ readonly epoch: number }> {
+    const { journal, tick } = this.plugins;
+    const { epoch } = journal;
+    if (this.#ending !== 'running' || epoch === 0) {
+      throw new GameError('JOURNAL_UNAVAILABLE', { matchId: this.matchId, reason: 'it is not recorded' });
+    }
+    this.#isFrozen = true;
+    tick.pause();
+    try {
+      this.#patch(this.sim.tickOf(this.world) - 1);
+      this.#uncounted = undefined;
+      this.#sincePatch = 0;
+      this.#takeDown();
+      await journal.flush();
+    } catch (error) {
+      this.unfreeze();
+      throw error;
+    }
+    return { epoch };
+  }
+
+  /** Nobody took the match over: it goes on here. */
+  unfreeze(): void {
+    this.#isFrozen = false;
+    if (this.#ending === 'running' && !this.#isAwaiting) this.plugins.tick.resume();
+  }
+
+  /**
+   * The match is somebody else's now: the room ends at once and silently. Journal, listing and results are the new
+   * owner's; the players' own reconnection leads them there.
+   */
+  retire(): void {
+    if (this.#ending === 'retired') return;
+    this.#ending = 'retired';
+    this.plugins.tick.stop();
+    this.services.onRetire?.(this.roomId);
+    void this.plugins.journal.abandon();
+    void super.disconnect(CloseCode.MAY_TRY_RECONNECT);
+  }
+
+  #loseJournal(error: unknown): void {
+    const { log } = this.services;
+    if (error instanceof GameError && error.code === 'JOURNAL_FENCED') {
+      log.warn({ matchId: this.matchId, roomId: this.roomId }, 'the match has a newer owner: this room ends');
+      this.retire();
+    } else {
+      log.error({ err: error, matchId: this.matchId }, 'journal degraded: match goes on unrecorded');
+    }
+  }
+
+  // Who comes and goes ------------------------------------------------------------------------------------------
+
+  override async onJoin(client: Player, options: { name?: unknown } | undefined): Promise<void> {
     try {
       this.#join(client, options?.name);
+      await this.#durable();
     } catch (error) {
       if (!(error instanceof GameError)) throw error;
       this.services.totals.room.joinsRefused.add(error.code);
@@ -336,17 +605,31 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #join(client: Player, wantedName: unknown): void {
     // The class that is registered carries the static onAuth; without it nobody may play.
     if (client.auth === undefined) throw new GameError('AUTH_MISSING');
-    const { playerId } = client.auth;
-    if (this.#ending === 'shutdown') throw new GameError('DRAINING');
+    if (this.#ending === 'shutdown' || this.#ending === 'retired' || this.#isFrozen) throw new GameError('DRAINING');
     if (this.#isShut) throw new GameError('MATCH_ENDED');
     // It may have ended after the seat was reserved.
     this.services.revocations?.check(client.auth.signInId);
-    if (this.#seats.ofPlayer(playerId) !== undefined) throw new GameError('SEAT_TAKEN');
-    const name = wantedName === undefined ? guestName(playerId) : checkName(wantedName);
-    const seat = this.#seats.take({ isBot: false, name, playerId, sessionId: client.sessionId });
-    if (seat === undefined) throw new GameError('MATCH_FULL');
-    this.#admit(client, seat);
+    const name = wantedName === undefined ? guestName(client.auth.playerId) : checkName(wantedName);
+    this.#admit(client, this.#seats.join(client, name));
     this.services.totals.room.joins++;
+  }
+
+  /**
+   * Resolves once the journal has who came or went: from then on any process would let it in again.
+   * @throws GameError DRAINING if the match is somebody else's
+   */
+  async #durable(): Promise<void> {
+    try {
+      await Promise.race([this.plugins.journal.flush(), after(RECORD_SECONDS, undefined)]);
+    } catch (error) {
+      this.#loseOnce(error);
+      if (this.#ending === 'retired') throw new GameError('DRAINING');
+    }
+  }
+
+  /** Otherwise the next tick tells. */
+  #loseOnce(error: unknown): void {
+    if (error instanceof GameError && error.code === 'JOURNAL_FENCED') this.#loseJournal(error);
   }
 
   /**
@@ -364,38 +647,35 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
 
   override onDrop(client: Player, code?: number): Promise<void> | undefined {
-    const seat = this.#seats.ofSession(client.sessionId);
-    if (seat !== undefined) seat.isConnected = false;
+    this.#seats.disconnected(client.sessionId);
     const isReplaced = this.#replacing.delete(client.sessionId);
     // A client that was thrown out does not hold a seat: only a lost connection does.
     if (this.#ending !== 'running' || (THROWN_OUT.has(code ?? 0) && !isReplaced)) return undefined;
     this.services.totals.room.drops++;
-    const resumed = this.allowReconnection(client, 'manual');
-    // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
-    const giveUp = (): void => void resumed.reject(false);
-    const timer = this.clock.setTimeout(giveUp, RECONNECT_SECONDS * 1000);
-    this.#held.set(client.sessionId, { signIn: client.auth?.signInId, giveUp });
-    const end = (): void => {
-      timer.clear();
-      this.#held.delete(client.sessionId);
-    };
-    return resumed.then(end, end);
+    return this.#seats.drop(client);
   }
 
-  override onReconnect(client: Player): void {
-    const seat = this.#seats.ofSession(client.sessionId);
-    if (seat === undefined) throw new Error(`session ${client.sessionId} resumed without a seat`);
-    seat.isConnected = true;
+  override async onReconnect(client: Player): Promise<void> {
+    // It may have ended while the room was nowhere.
+    if (client.auth !== undefined) this.services.revocations?.check(client.auth.signInId);
+    this.#admit(client, this.#seats.resume(client));
     this.services.totals.room.resumes++;
-    this.#admit(client, seat);
+    try {
+      await this.#durable();
+    } catch (error) {
+      // Not shown out, which would be for good: cut off, it comes again, and then to where the match is.
+      socketOf(client).terminate?.();
+      throw error;
+    }
   }
 
-  override onLeave(client: Player): void {
+  override async onLeave(client: Player): Promise<void> {
     this.#budgets.forget(client.sessionId);
-    const seat = this.#seats.ofSession(client.sessionId);
+    const seat = this.#seats.leave(client.sessionId);
     if (seat === undefined) return;
     this.plugins.input.unseat(seat.index);
-    this.#seats.vacate(seat);
+    // Who left is not let in again, whatever becomes of this process.
+    await this.#durable().catch(() => undefined);
   }
 
   /** A sign-in ended: its client is shown out and cannot come back; nobody else notices. */
@@ -405,7 +685,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       this.services.log.info({ matchId: this.matchId, playerId: client.auth.playerId, code }, 'thrown out');
       this.kickClient(client.sessionId, code === 'ACCOUNT_BANNED' ? CLOSE.BANNED : CLOSE.SIGNED_OUT, code);
     }
-    for (const held of this.#held.values()) if (held.signIn === sessionId) held.giveUp();
+    this.#seats.giveUp(sessionId);
   }
 
   /** The process drains: nobody else can go on with this match yet, so it ends here, recorded as cut short. */
@@ -432,7 +712,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.#stopRevocations();
     this.services?.seeking?.end(this.matchId);
     if (this.#ending === 'running') this.#ending = 'abandoned';
-    if (this.#ending !== 'failed') {
+    if (this.#ending !== 'failed' && this.#ending !== 'retired' && this.world !== undefined) {
       try {
         // Left, or drained, while everybody looked at the result: it was played.
         if (this.isDecided(this.world)) this.#ending = 'completed';
@@ -470,18 +750,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
 
   /** Connects a socket to its seat: at a join and again after every resume. */
-  #admit(client: Player, seat: Seat): void {
+  #admit(client: Player, { seat }: Session): void {
     expectInputs(client, this.#inputLayout);
     this.plugins.input.seat(client.sessionId, seat.index);
-    this.plugins.journal.session({
-      kind: 'seated',
-      seat: seat.index,
-      sessionId: client.sessionId,
-      playerId: seat.playerId,
-      // Its join is in an entry that may not be written yet: another process could not seat it without.
-      name: seat.name,
-      isAnonymous: client.auth?.isAnonymous ?? true,
-    });
     this.#unacknowledged.set(client, this.clock.elapsedTime);
     client.send('welcome', { seat: seat.index, matchId: this.matchId });
     this.onSeated(client, seat.index);
@@ -490,20 +761,23 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   // One tick ---------------------------------------------------------------------------------------------------
 
   #collect(tick: number): void {
+    this.#countPatch();
+    // What was taken out of a map keeps its place until the patch that tells.
+    if (this.plugins.journal.isSnapshotDue && this.#sincePatch === 0) this.#takeDown();
     const fillTo = Math.min(this.services.settings.botsFillTo, this.maxClients);
-    if (this.think !== undefined && !this.isClosed(this.world)) this.#seats.stepBots(fillTo);
+    if (this.think !== undefined && !this.isClosed(this.world)) this.#seats.table.stepBots(fillTo);
     const intents: SeatIntent<Intent>[] = [];
     this.plugins.input.collect(tick, intents);
     if (this.think !== undefined) {
       let hasBots = false;
-      for (const seat of this.#seats.taken()) {
+      for (const seat of this.#seats.table.taken()) {
         if (!seat.isBot || seat.isLeaving) continue;
         hasBots = true;
         intents.push({ seat: seat.index, intent: this.think(this.world, seat.index) });
       }
       if (hasBots) intents.sort((a, b) => a.seat - b.seat);
     }
-    this.#entry = { tick, events: this.#seats.takeEvents(), intents };
+    this.#entry = { tick, events: this.#seats.table.takeEvents(), intents };
   }
 
   #step(): void {
@@ -511,12 +785,13 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.#roster.note(this.#entry, () => sim.standings(world));
     sim.step(world, this.#entry);
     this.plugins.journal.record(this.#entry, world);
-    this.#seats.free(this.#entry.events);
+    this.#seats.table.free(this.#entry.events);
   }
 
   #project(tick: number): void {
     this.project(this.world, tick);
-    const { tickRateHz } = this.services.settings;
+    this.#uncounted = { tick, isPatched: false };
+    const tickRateHz = this.#tickRateHz;
     if (tick % tickRateHz === 0) this.#dropSilent();
     if (this.#ending !== 'running') return;
     const isStale = tick % (METADATA_SECONDS * tickRateHz) === 0;
@@ -530,6 +805,18 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.plugins.interest.setShedLevel(this.plugins.tick.shedLevel);
     this.plugins.input.notePatch(tick, this.clock.elapsedTime);
     this.broadcastPatch();
+    if (this.#uncounted !== undefined) this.#uncounted.isPatched = true;
+  }
+
+  /** Whether the last tick carried a patch follows from the patch rate; where it does not, the journal says it. */
+  #countPatch(): void {
+    if (this.#uncounted === undefined) return;
+    const { tick, isPatched } = this.#uncounted;
+    this.#uncounted = undefined;
+    this.#sincePatch++;
+    const isExpected = this.#sincePatch >= this.services.settings.patchEveryTicks;
+    if (isPatched !== isExpected) this.plugins.journal.session({ kind: 'patch', tick, isSent: isPatched });
+    if (isPatched) this.#sincePatch = 0;
   }
 
   /** Nobody may join any more. */
@@ -546,7 +833,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       tick: this.sim.tickOf(this.world),
       tickP99Ms: Math.round((stats?.p99Ms ?? 0) * 100) / 100,
       overruns: stats?.overruns ?? 0,
-      bots: [...this.#seats.taken()].filter(({ isBot }) => isBot).length,
+      bots: [...this.#seats.table.taken()].filter(({ isBot }) => isBot).length,
     };
     const locked = this.#isShut;
     this.#isListedShut = locked;
@@ -591,7 +878,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   /** Hands the match over to be written down, once; resolves when its end is durable or cannot become so. */
   async #finish(reason: EndReason): Promise<void> {
     // Who left since the last tick left.
-    const { pendingEvents: events } = this.#seats;
+    const { pendingEvents: events } = this.#seats.table;
     if (this.#verdict === undefined) {
       this.#roster.note({ tick: this.sim.tickOf(this.world), events }, () => this.sim.standings(this.world));
     }
@@ -643,4 +930,14 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     client.send('notice', { ...detail, code });
     return undefined;
   }
+}
+
+/**
+ * What a match of this room type needs to go on in another process.
+ * @throws TypeError for a class that is no `GameRoom`
+ */
+export function compatibilityOf(roomClass: new () => Room): Compatibility {
+  const room: unknown = new roomClass();
+  if (!(room instanceof GameRoom)) throw new TypeError(`${roomClass.name} is no GameRoom`);
+  return room.compatibility;
 }

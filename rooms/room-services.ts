@@ -41,6 +41,8 @@ export interface RoomServices {
     readonly room: RoomTotals;
   };
   readonly settings: RoomSettings;
+  /** A room's match goes on elsewhere: from now on the listing's row of this id is the new owner's. */
+  onRetire?(roomId: string): void;
   /** A fresh match id, unique over all processes and starts. */
   newMatchId(): string;
   /** A fresh seed, 0 to 2^32 - 1. */

@@ -9,11 +9,21 @@ import { CloseCode } from '@colyseus/core';
 import { type TransportOptions, WebSocketTransport } from '@colyseus/ws-transport';
 import type { RawData } from 'ws';
 import { FastSocket, type FastSocketOptions } from './fast-socket.ts';
-import type { ErrorCode } from './kernel/errors.ts';
-import { type FrameFault, faultOf, type InputLayout, isBeforeJoin, isJoin } from './match/client-frame.ts';
+import { CLOSE, type ErrorCode } from './kernel/errors.ts';
+import { isParkedRoom } from './match/adoption.ts';
+import {
+  type FrameFault,
+  faultOf,
+  type InputLayout,
+  isBeforeJoin,
+  isInputFrame,
+  isJoin,
+} from './match/client-frame.ts';
 
 /** Until a client that was thrown out must have closed its side. */
 const CLOSE_GRACE_MS = 2_000;
+/** Inputs kept of a client that plays on while it comes back: two seconds of an honest one. Above: the newest are dropped. */
+const EARLY_INPUTS_MAX = 128;
 
 export interface GuardReports {
   /** A client was thrown out for what it sent. */
@@ -64,6 +74,10 @@ export class GuardedTransport extends WebSocketTransport {
         socket.close(CloseCode.WITH_ERROR, 'NOT_FOUND');
         return;
       }
+      if (roomId !== undefined && isParkedRoom(roomId)) {
+        socket.close(CLOSE.MATCH_PARKED, 'MATCH_PARKED');
+        return;
+      }
       await super.onConnection(socket, request, upgrade);
     } catch (error) {
       (socket as unknown as Guarded).fail(error);
@@ -85,6 +99,7 @@ function guardedSocket(reports: GuardReports, fast: FastSocketOptions): typeof F
     #inputs: InputLayout | undefined;
     #isJoined = false;
     #isThrownOut = false;
+    readonly #early: Buffer[] = [];
 
     override emit(event: string | symbol, ...args: unknown[]): boolean {
       if (event === 'error') {
@@ -104,12 +119,24 @@ function guardedSocket(reports: GuardReports, fast: FastSocketOptions): typeof F
         return false;
       }
       if (!this.#isJoined) {
-        this.#isJoined = isJoin(data as Buffer);
+        const frame = data as Buffer;
+        this.#isJoined = isJoin(frame);
+        if (!this.#isJoined && isInputFrame(frame)) {
+          // An SDK that reconnects sends inputs as soon as the socket is open, and counts on their acknowledgement.
+          if (this.#early.length < EARLY_INPUTS_MAX) this.#early.push(Buffer.from(frame));
+          return true;
+        }
         // Answers to these would be kept for it until it acknowledges its join, however many they are.
-        if (!this.#isJoined && !isBeforeJoin(data as Buffer)) return false;
+        if (!this.#isJoined && !isBeforeJoin(frame)) return false;
       }
+      const wasHandled = this.#hand(args);
+      for (const early of this.#isJoined ? this.#early.splice(0) : []) this.#hand([early, true]);
+      return wasHandled;
+    }
+
+    #hand(args: unknown[]): boolean {
       try {
-        return super.emit(event, ...args);
+        return super.emit('message', ...args);
       } catch (error) {
         this.fail(error);
         return false;

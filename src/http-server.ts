@@ -109,6 +109,8 @@ export interface HttpServerOptions {
   readonly clientDir: string;
   /** Called after each piece of what a client sent was handled. */
   readonly afterRead?: () => void;
+  /** Rooms can be made, and nobody can come yet. */
+  readonly beforeListen?: () => Promise<void>;
 }
 
 /** One listening surface. The framework's matchmaker is one per process, so there is one of these at a time. */
@@ -168,6 +170,7 @@ export class HttpServer {
       rooms: options.rooms,
       transport: this.#transport,
       greet: false,
+      ...(options.beforeListen === undefined ? {} : { beforeListen: options.beforeListen }),
       // Signals are the process's business (main.ts); a server in a test has none.
       gracefullyShutdown: false,
       logger: frameworkLogger(log),

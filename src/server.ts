@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineRoom, matchMaker, type Room } from '@colyseus/core';
 import { ArenaRoom } from '../rooms/arena-room.ts';
-import type { RoomServices } from '../rooms/game-room.ts';
+import { compatibilityOf, GameRoom, type RoomServices } from '../rooms/game-room.ts';
 import { QueueRoom } from '../rooms/queue-room.ts';
 import { prepareDataFolder, readOrCreateSecret } from './adapters/data-folder.ts';
 import { FileJournal } from './adapters/file-journal.ts';
@@ -15,6 +15,9 @@ import { FileReplays } from './adapters/file-replays.ts';
 import { RouteTotals } from './api/route-totals.ts';
 import type { Config } from './config.ts';
 import { HttpServer } from './http-server.ts';
+import { adoptUnfinished } from './match/adopt-all.ts';
+import { identityFault } from './match/colyseus-internals.ts';
+import type { Compatibility } from './match/compatibility.ts';
 import { InputTotals } from './match/input-plugin.ts';
 import { InterestTotals } from './match/interest-plugin.ts';
 import type { MatchJournal } from './match/journal.ts';
@@ -201,7 +204,10 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     clientDir: options.clientDir ?? CLIENT_DIR,
     // A tick that is due need not wait until all of what has arrived is read.
     afterRead: () => services.scheduler.poll(),
+    // In a cluster it is the others who go on with what a process leaves behind.
+    ...(config.stores.redisUrl === undefined ? { beforeListen: () => former.adopt() } : {}),
   });
+  const former = new FormerMatches({ journal, rooms: options.rooms ?? ROOMS, totals: totals.room, log });
 
   let closing: Promise<void> | undefined;
   let tidying: Promise<void> = Promise.resolve();
@@ -221,7 +227,11 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   return {
     async listen() {
       try {
-        await http.listen();
+        await http.listen().catch(async (error: unknown) => {
+          await former.release();
+          throw error;
+        });
+        former.open();
         queues.start();
         // Loading it takes a tenth of a second: not in the middle of the first rated match, and not before players may come.
         setImmediate(() => void loadModel());
@@ -270,6 +280,75 @@ async function openJournal(config: Config, totals: JournalTotals, log: Logger): 
     onRecovered,
     onRewritten: (matchId) => log.warn({ matchId }, 'Redis had lost the journal of a match; it was written again'),
   });
+}
+
+interface FormerDeps {
+  readonly journal: MatchJournal;
+  readonly rooms: RoomClasses;
+  readonly totals: RoomTotals;
+  readonly log: Logger;
+}
+
+/** Matches that a former process of this one left unfinished in its files. */
+class FormerMatches {
+  readonly #deps: FormerDeps;
+  readonly #opening = Promise.withResolvers<void>();
+  readonly #adopted: string[] = [];
+
+  constructor(deps: FormerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Goes on with all that fit, before anybody can come. */
+  async adopt(): Promise<void> {
+    const { journal, rooms, totals, log } = this.#deps;
+    const fault = identityFault();
+    if (fault !== undefined) {
+      log.error({ fault }, 'the installed @colyseus/schema is not the one that rooms can be restored with: none is');
+      return;
+    }
+    await matchMaker.onReady;
+    const startedMs = performance.now();
+    await adoptUnfinished({
+      journal,
+      plays: playsOf(rooms),
+      open: this.#opening.promise,
+      onFault: (error, matchId) => log.error({ err: error, matchId }, 'a match of a former process cannot be restored'),
+      onOutcome: ({ matchId }, outcome) => {
+        totals.adoptions.add(outcome.kind);
+        if (outcome.kind === 'adopted') this.#adopted.push(outcome.roomId);
+        else if (outcome.kind === 'incompatible') {
+          const { match, here } = outcome;
+          log.warn({ matchId, match, here }, 'a match of another build is kept, and does not go on here');
+        } else if (outcome.kind === 'parked') {
+          log.error({ matchId }, 'a match is parked: it could not be restored; see: npm run replay -- list');
+        }
+      },
+    });
+    const ms = Math.round(performance.now() - startedMs);
+    if (this.#adopted.length > 0) log.info({ rooms: this.#adopted.length, ms }, 'matches of a former process go on');
+  }
+
+  /** Players can come: the matches wait for theirs, but no longer than a moment. */
+  open(): void {
+    this.#opening.resolve();
+  }
+
+  /** There will be no players: the matches stay as they were, for the next start. */
+  async release(): Promise<void> {
+    for (const roomId of this.#adopted) {
+      const room = matchMaker.getLocalRoomById(roomId) as unknown;
+      if (!(room instanceof GameRoom)) continue;
+      await room.handOver().catch(() => undefined);
+      room.retire();
+    }
+  }
+}
+
+/** What the rooms of this process need of a match to go on with it, by name. */
+function playsOf(rooms: RoomClasses): Record<string, Compatibility> {
+  const games = Object.entries(rooms).filter(([, room]) => room.prototype instanceof GameRoom);
+  return Object.fromEntries(games.map(([name, room]) => [name, compatibilityOf(room)]));
 }
 
 /** What a former process left behind: ended matches are settled; those cut short are kept, and said. */

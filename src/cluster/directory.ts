@@ -3,6 +3,10 @@
  * test/contract/cluster-directory.contract.ts, which every adapter runs (Redis for a cluster, memory for one process).
  */
 
+import type { Compatibility } from '../match/compatibility.ts';
+
+export type { Compatibility };
+
 /** What a process does; all of them unless `HYPOGEUM_ROLES` says otherwise. */
 export type Role = 'gate' | 'realtime' | 'worker';
 
@@ -32,14 +36,6 @@ export interface ProcessCard {
   /** Takes no new rooms and hands over those it has. */
   readonly isDraining: boolean;
   readonly load: ProcessLoad;
-}
-
-/** A match goes on only where all of it is equal: its rules and what its clients decode never change mid-way. */
-export interface Compatibility {
-  readonly simId: string;
-  readonly simVersion: number;
-  /** Hash over the shape of the room's Schema classes. */
-  readonly schemaHash: string;
 }
 
 /** A room that exists, and its match. */

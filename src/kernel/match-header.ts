@@ -28,6 +28,10 @@ export interface MatchHeader {
   readonly createdAtMs: number;
   /** Build that played it, or empty. */
   readonly buildId: string;
+  /** Room it is played in, one for ever; only in journals, and absent in those of before 0.3. */
+  readonly roomId?: string;
+  /** Shape of what its clients decode, see `Compatibility`; only in journals, and absent in those of before 0.3. */
+  readonly schemaHash?: string;
 }
 
 /** `completed`: the rules ended it. `abandoned`: everybody left. `shutdown`: the process was drained. */
@@ -84,6 +88,8 @@ export function parseMatchHeader(value: unknown): MatchHeader {
     setup: parseSetup(from['setup']),
     createdAtMs: integer(from, 'createdAtMs', 0, Number.MAX_SAFE_INTEGER),
     buildId: text(from, 'buildId'),
+    ...(from['roomId'] === undefined ? {} : { roomId: text(from, 'roomId') }),
+    ...(from['schemaHash'] === undefined ? {} : { schemaHash: text(from, 'schemaHash') }),
   };
 }
 

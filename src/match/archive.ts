@@ -27,7 +27,9 @@ export function keyedPseudonym(key: Uint8Array): Pseudonym {
  * @throws GameError JOURNAL_CORRUPT if an entry cannot be read
  */
 export async function replayOf(recorded: RecordedMatch, pseudonym: Pseudonym): Promise<Replay> {
-  const { header, end } = recorded;
+  // Which room it was is nobody's business, and what clients decoded is over.
+  const { roomId: _room, schemaHash: _schema, ...header } = recorded.header;
+  const { end } = recorded;
   const players: { -readonly [Key in keyof ReplayPlayer]: ReplayPlayer[Key] }[] = [];
   const seated = new Map<number, (typeof players)[number]>();
   const entries: Uint8Array[] = [];

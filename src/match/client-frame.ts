@@ -79,6 +79,11 @@ export function isBeforeJoin(frame: Uint8Array): boolean {
   return frame[0] === Protocol.PING || frame[0] === Protocol.LEAVE_ROOM;
 }
 
+export function isInputFrame(frame: Uint8Array): boolean {
+  const kind = frame[0]! & CODE_MASK;
+  return kind === Protocol.ROOM_INPUT_RELIABLE || kind === Protocol.ROOM_INPUT_UNRELIABLE;
+}
+
 export function isJoin(frame: Uint8Array): boolean {
   return frame[0] === Protocol.JOIN_ROOM;
 }

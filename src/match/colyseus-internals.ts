@@ -1,15 +1,17 @@
 /**
  * The one place that touches what Colyseus and its schema library do not promise: change trees, value
- * arrays, the dirty list, input acknowledgements, the socket below a client. Everything here is read only
- * but for {@link forgetViewChanges}. {@link assertColyseusInternals} proves on a small state, once per
- * process, that it all still means what we think; test/match/colyseus-internals.test.ts names each fact.
+ * arrays, the dirty list, identities on the wire, input acknowledgements, the socket below a client, a room's row in
+ * the listing. {@link assertColyseusInternals} proves on a small state, once per process, that what every room needs
+ * still means what we think, and {@link identityFault} the same of what only a restored room needs;
+ * test/match/colyseus-internals.test.ts names each fact.
  */
-import type { Client, ClientPrivate, Room } from '@colyseus/core';
+import type { Client, ClientPrivate, IRoomCache, Room } from '@colyseus/core';
 import {
   $changes,
   $getByIndex,
   $refId,
   $values,
+  type ArraySchema,
   type ChangeTree,
   Decoder,
   Encoder,
@@ -21,6 +23,7 @@ import {
   type Schema,
   StateView,
   schema,
+  TypeContext,
   t,
 } from '@colyseus/schema';
 
@@ -313,6 +316,195 @@ export function socketOf(client: Client): ClientSocket {
 /** Bytes handed to the socket that the system has not taken yet; 0 where the transport cannot say. */
 export function bufferedBytesOf(client: Client): number {
   return socketOf(client).bufferedAmount ?? 0;
+}
+
+// Identities on the wire: what a restored room keeps.
+
+// biome-ignore lint/suspicious/noExplicitAny: what a map or an array holds is the state's affair
+export type AnyMap = MapSchema<any>;
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export type AnyArray = ArraySchema<any>;
+
+/** Anything of a state that has an identity on the wire. */
+export type Structure = Schema | AnyMap | AnyArray;
+
+/** What stands in a field: one value, another instance, or a collection of either. */
+export type FieldShape =
+  | { readonly kind: 'value'; readonly type: string }
+  | { readonly kind: 'instance'; readonly of: typeof Schema }
+  | { readonly kind: 'map' | 'array'; readonly of: typeof Schema | string };
+
+export interface SchemaField {
+  readonly name: string;
+  readonly index: number;
+  readonly shape: FieldShape;
+  /** View tag, and how the field travels: all that decides which bytes a client is sent. */
+  readonly delivery: string;
+}
+
+/**
+ * The synchronised fields of a class, in order.
+ * @throws Error for sets, collections and streams: their places on the wire are not kept over a restore
+ */
+export function schemaFieldsOf(entity: Schema): SchemaField[] {
+  const { names, types, tags, metadata } = getEncodeDescriptor(entity);
+  const fields: SchemaField[] = [];
+  for (const [index, name] of names.entries()) {
+    if (name === undefined) continue;
+    const delivery = [
+      tags[index] ?? '',
+      Metadata.hasFullStateOnlyAtIndex(metadata, index) ? 'full' : '',
+      Metadata.hasPatchOnlyAtIndex(metadata, index) ? 'patch' : '',
+      Metadata.hasUnreliableAtIndex(metadata, index) ? 'unreliable' : '',
+    ].join('/');
+    fields.push({ name, index, delivery, shape: shapeOf(types[index], `${entity.constructor.name}.${name}`) });
+  }
+  return fields;
+}
+
+function shapeOf(type: unknown, where: string): FieldShape {
+  if (typeof type === 'string') return { kind: 'value', type };
+  if (typeof type === 'function') return { kind: 'instance', of: type as typeof Schema };
+  const [kind, of] = Object.entries(type as object)[0] as [string, unknown];
+  if (kind === 'quantized') return { kind: 'value', type: `quantized ${JSON.stringify(of)}` };
+  if (kind === 'map' || kind === 'array') return { kind, of: of as typeof Schema | string };
+  throw new Error(`${where} is a ${kind}: only values, instances, maps and arrays are kept over a restore`);
+}
+
+/** The classes of a state, each by the number that the wire has for it. */
+export class SchemaTypes {
+  readonly #context: TypeContext;
+
+  constructor(root: new () => Schema) {
+    this.#context = new TypeContext(root as unknown as typeof Schema);
+  }
+
+  numberOf(entity: Schema): number {
+    const number = this.#context.getTypeId(entity.constructor as typeof Schema);
+    if (number === undefined) throw new Error(`${entity.constructor.name} is no class of this state`);
+    return number;
+  }
+
+  /** @throws RangeError */
+  create(number: number): Schema {
+    const type = this.#context.get(number) as unknown as (new () => Schema) | undefined;
+    if (type === undefined) throw new RangeError(`the state has no class ${number}`);
+    return new type();
+  }
+}
+
+/** The number by which clients know a structure; undefined before it was in a state. */
+export function refIdOf(structure: Structure): number | undefined {
+  return structure[$refId];
+}
+
+/** Gives a structure that is in no state yet the number by which clients know it already. */
+export function presetRefId(structure: Structure, refId: number): void {
+  Object.defineProperty(structure, $refId, { value: refId, enumerable: false, writable: true, configurable: true });
+}
+
+interface Numbered {
+  nextUniqueId: number;
+}
+
+/** The number that the next new structure of the state gets. */
+export function nextRefIdOf(encoder: Encoder): number {
+  return (encoder.root as unknown as Numbered).nextUniqueId;
+}
+
+/** @param refId above every number in use: a number that clients know must never mean something else */
+export function setNextRefId(encoder: Encoder, refId: number): void {
+  (encoder.root as unknown as Numbered).nextUniqueId = refId;
+}
+
+interface Journaled {
+  readonly journal: { nextIndex: number; readonly indexByKey: Readonly<Record<string, number>> };
+}
+
+/** Places of a map's entries on the wire, by key. Read after a patch: what was taken out since still has its place. */
+export function mapPlacesOf(map: AnyMap): Readonly<Record<string, number>> {
+  return (map as unknown as Journaled).journal.indexByKey;
+}
+
+/** The place that the next new key of a map gets. */
+export function nextMapPlaceOf(map: AnyMap): number {
+  return (map as unknown as Journaled).journal.nextIndex;
+}
+
+export function setNextMapPlace(map: AnyMap, place: number): void {
+  (map as unknown as Journaled).journal.nextIndex = place;
+}
+
+/** The encoder of a room with a state. */
+export function encoderOf(room: Room): Encoder {
+  return (room as unknown as { _serializer: { encoder: Encoder } })._serializer.encoder;
+}
+
+/** A room's row in the listing: its own object, so that what is written before the row is recorded comes with it. */
+export function listingOf(room: Room): IRoomCache {
+  return (room as unknown as { _listing: IRoomCache })._listing;
+}
+
+/**
+ * Proves on a small state that identities can be taken over: a state that is built anew with the old numbers goes on
+ * where the old one was, for a client that knew the old one.
+ * @returns what is not as expected, or undefined; a room must then not be restored, as its clients would mistake one
+ * thing for another
+ */
+export function identityFault(): string | undefined {
+  const Part = schema({ value: t.uint8().default(0) }, 'HypogeumIdentityPart');
+  const Whole = schema({ parts: t.map(Part), list: t.array(Part) }, 'HypogeumIdentityWhole');
+  try {
+    const before = new Whole();
+    const encoder = new Encoder(before);
+    const mirror = new Whole();
+    const decoder = new Decoder(mirror);
+    for (const [key, value] of [
+      ['a', 1],
+      ['b', 2],
+    ] as const)
+      before.parts.set(key, new Part().assign({ value }));
+    before.list.push(new Part().assign({ value: 3 }));
+    decoder.decode(encoder.encodeAll());
+    encoder.discardChanges();
+    before.parts.delete('a');
+    decoder.decode(encoder.encode());
+    encoder.discardChanges();
+    const known = { b: mirror.parts.get('b'), first: mirror.list[0] };
+    if (mapPlacesOf(before.parts)['b'] !== 1 || 'a' in mapPlacesOf(before.parts)) return 'places of a map';
+    if (nextMapPlaceOf(before.parts) !== 2) return 'the next place of a map';
+
+    const after = new Whole();
+    for (const [to, from] of [
+      [after, before],
+      [after.parts, before.parts],
+      [after.list, before.list],
+    ] as const) {
+      presetRefId(to, refIdOf(from)!);
+    }
+    const part = new Part().assign({ value: 2 });
+    presetRefId(part, refIdOf(before.parts.get('b')!)!);
+    setNextMapPlace(after.parts, 1);
+    after.parts.set('b', part);
+    const first = new Part().assign({ value: 3 });
+    presetRefId(first, refIdOf(before.list[0]!)!);
+    after.list.push(first);
+    const next = new Encoder(after);
+    setNextRefId(next, nextRefIdOf(encoder));
+    if (refIdOf(part) !== refIdOf(before.parts.get('b')!)) return 'a number given beforehand is kept';
+    next.discardChanges();
+    if (next.hasChanges || isUnsent(part)) return 'what was restored counts as sent';
+    part.value = 7;
+    after.parts.set('c', new Part().assign({ value: 9 }));
+    if (refIdOf(after.parts.get('c')!) !== nextRefIdOf(encoder)) return 'the next number of a structure';
+    decoder.decode(next.encode());
+    if (mirror.parts.get('b') !== known.b || mirror.list[0] !== known.first) return 'a client keeps its instances';
+    if (known.b?.value !== 7 || mirror.parts.get('c')?.value !== 9 || mirror.parts.size !== 2)
+      return 'a client follows';
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 let isProven = false;

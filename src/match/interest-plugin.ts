@@ -12,6 +12,7 @@
  */
 import { type Client, ClientState, type Room, RoomPlugin } from '@colyseus/core';
 import { type Schema, StateView } from '@colyseus/schema';
+import type { ByteReader, ByteWriter } from '../kernel/bytes.ts';
 import { CLOSE } from '../kernel/errors.ts';
 import {
   assertColyseusInternals,
@@ -21,12 +22,14 @@ import {
   hotFieldsOf,
   isAttached,
   isPlaceBeingVacated,
+  refIdOf,
   renewViewChanges,
   socketOf,
   structureHeader,
   valuesOf,
 } from './colyseus-internals.ts';
 import type { HotSource } from './hot-serializer.ts';
+import { readScalar, writeScalar } from './schema-capture.ts';
 import { NO_RING, SpatialGrid } from './spatial-grid.ts';
 
 /** One bit per hot field in a signed 32-bit mask. */
@@ -354,6 +357,80 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     const observer = this.#observers.get(client.sessionId);
     if (observer === undefined) return undefined;
     return Array.from(observer.visible.subarray(0, observer.visibleCount), (slot) => this.#entities[slot]!);
+  }
+
+  /** Session whose own entity this is; empty for nobody's, or for one that is not tracked. */
+  ownerOf(entity: Schema): string {
+    const slot = this.#slotOf.get(entity);
+    return slot === undefined ? '' : (this.#ownerAt[slot] ?? '');
+  }
+
+  /** Appends who is where and who looks from where, so that {@link restore} shows everybody what it saw. */
+  capture(to: ByteWriter): void {
+    const slots: number[] = [];
+    for (let slot = 0; slot < this.#top; slot++) {
+      const entity = this.#entities[slot];
+      if (entity !== undefined && isAttached(entity) && !this.#leaving.has(slot)) slots.push(slot);
+    }
+    to.varint(slots.length);
+    for (const slot of slots) {
+      to.varint(refIdOf(this.#entities[slot]!)!);
+      to.u8(this.#isAlways[slot]!).string(this.#ownerAt[slot] ?? '');
+      this.#writePlace(to, this.#xs[slot]!, this.#ys[slot]!, this.#cells[slot]!);
+    }
+    to.varint(this.#observers.size);
+    for (const { sessionId, followed, x, y, cell } of this.#observers.values()) {
+      const entity = followed < 0 ? undefined : this.#entities[followed];
+      to.string(sessionId).varint(entity === undefined ? 0 : refIdOf(entity)! + 1);
+      this.#writePlace(to, x, y, cell);
+    }
+  }
+
+  #writePlace(to: ByteWriter, x: number, y: number, cell: number): void {
+    writeScalar(to, x);
+    writeScalar(to, y);
+    to.varint(cell + 1);
+  }
+
+  /**
+   * Puts up again what {@link capture} took down, in a room that tracks nothing yet.
+   * @param structures those of the restored state, by number
+   * @throws RangeError if the bytes do not fit the state
+   */
+  restore(from: ByteReader, structures: ReadonlyMap<number, unknown>): void {
+    for (let left = from.varint(); left > 0; left--) {
+      const refId = from.varint();
+      const isAlways = from.u8() === 1;
+      const owner = from.string();
+      const { x, y, cell } = this.#readPlace(from);
+      const entity = structures.get(refId) as Schema | undefined;
+      if (entity === undefined) throw new RangeError(`entity ${refId} is not in the state`);
+      this.track(entity, { always: isAlways, ...(owner === '' ? {} : { owner }) });
+      const slot = this.#slotOf.get(entity)!;
+      this.#xs[slot] = x;
+      this.#ys[slot] = y;
+      this.#cells[slot] = cell;
+    }
+    for (let left = from.varint(); left > 0; left--) {
+      const sessionId = from.string();
+      const followed = from.varint() - 1;
+      const place = this.#readPlace(from);
+      const entity = structures.get(followed) as Schema | undefined;
+      // Its client comes later; until then nothing is sent to it.
+      const observer = this.#observerOf({ sessionId } as Client);
+      observer.followed = entity === undefined ? -1 : (this.#slotOf.get(entity) ?? -1);
+      Object.assign(observer, place);
+      observer.isLost = true;
+    }
+  }
+
+  #readPlace(from: ByteReader): { x: number; y: number; cell: number } {
+    const x = readScalar(from);
+    const y = readScalar(from);
+    if (typeof x !== 'number' || typeof y !== 'number') throw new RangeError('a place is two numbers');
+    const cell = from.varint() - 1;
+    if (cell < 0) return { x, y, cell: -1 };
+    return { x, y, cell: this.#grid.hasCell(cell) ? this.#grid.cellAfterMove(x, y, cell) : this.#grid.cellAt(x, y) };
   }
 
   get totals(): InterestTotals {

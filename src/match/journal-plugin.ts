@@ -31,8 +31,10 @@ export interface JournalOptions<World, Intent> {
   readonly journal: MatchJournal;
   /** To whom the match goes when it has ended; without it the journal keeps it. */
   readonly settler?: Pick<MatchSettler, 'settle'>;
-  /** Fencing number; more than 1 only for a match that is taken over. Default 1. */
-  readonly epoch?: number;
+  /** Of a match that was taken over: the claim, and what its entries after it are appended to. */
+  readonly writer?: JournalWriter;
+  /** Snapshots are taken by {@link JournalPlugin.snapshot}, when {@link JournalPlugin.isSnapshotDue}. Default: by `record`. */
+  readonly isSnapshotOnCall?: boolean;
   /** Default `batch`. */
   readonly durability?: Durability;
   /** At most once: the match goes on unrecorded. */
@@ -50,6 +52,7 @@ interface Recording {
   readonly writer: JournalWriter;
   readonly snapshotEveryTicks: number;
   readonly snapshotPhaseTicks: number;
+  readonly isSnapshotOnCall: boolean;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -61,12 +64,23 @@ export class JournalPlugin extends RoomPlugin<Room> {
   #match: Match | undefined;
   #recording: Recording | undefined;
   #failure: unknown;
+  #isSnapshotDue = false;
   #archiving: Promise<boolean> = Promise.resolve(false);
   #settling: Promise<boolean> = Promise.resolve(false);
 
   /** Why the match is not recorded, or not to its end. */
   get failure(): unknown {
     return this.#failure;
+  }
+
+  /** Whether the room is to be taken down by {@link snapshot}, as soon as that is possible. */
+  get isSnapshotDue(): boolean {
+    return this.#isSnapshotDue && this.#recording !== undefined;
+  }
+
+  /** Of the owner that writes now; 0 while nothing is recorded. */
+  get epoch(): number {
+    return this.#recording?.writer.epoch ?? 0;
   }
 
   /** Settles once the ended match is a replay (true) or will not be one for now (false). */
@@ -89,7 +103,7 @@ export class JournalPlugin extends RoomPlugin<Room> {
     const snapshotEveryTicks = SNAPSHOT_EVERY_SECONDS * header.tickRateHz;
     let writer: JournalWriter;
     try {
-      writer = await journal.open(header, options.epoch ?? 1);
+      writer = options.writer ?? (await journal.open(header, 1));
     } catch (error) {
       if (!(error instanceof GameError)) throw error;
       this.#failure = error;
@@ -102,26 +116,48 @@ export class JournalPlugin extends RoomPlugin<Room> {
       snapshotEveryTicks,
       // Rooms of one process would otherwise all encode their worlds in the same tick.
       snapshotPhaseTicks: crc32(new TextEncoder().encode(header.matchId)) % snapshotEveryTicks,
+      isSnapshotOnCall: options.isSnapshotOnCall === true,
       onFault,
     };
-    writer.snapshot(sim.tickOf(world), sim.encode(world));
+    if (options.isSnapshotOnCall === true) this.#isSnapshotDue = options.writer === undefined;
+    else writer.snapshot(sim.tickOf(world), sim.encode(world));
   }
 
   /** Records what the world just consumed; call right after `sim.step`. A few microseconds; throws only for a bug. */
   record<World, Intent>(entry: Entry<Intent>, world: World): void {
     const recording = this.#recording;
     if (recording === undefined || this.#isBroken(recording)) return;
-    const { sim, writer, snapshotEveryTicks, snapshotPhaseTicks } = recording;
+    const { sim, writer, snapshotEveryTicks, snapshotPhaseTicks, isSnapshotOnCall } = recording;
     writeEntry(this.#entry.clear(), entry, sim);
     writer.entry(entry.tick, this.#entry.view(), sim.hash(world, this.#hash));
     const next = entry.tick + 1;
-    if (next % snapshotEveryTicks === snapshotPhaseTicks) writer.snapshot(next, sim.encode(world));
+    if (next % snapshotEveryTicks !== snapshotPhaseTicks) return;
+    if (isSnapshotOnCall) this.#isSnapshotDue = true;
+    else writer.snapshot(next, sim.encode(world));
+  }
+
+  /** The world before its next tick, and the room around it: from these two the room can be made again. */
+  snapshot<World>(world: World, capture: Uint8Array): void {
+    const recording = this.#recording;
+    this.#isSnapshotDue = false;
+    if (recording === undefined || this.#isBroken(recording)) return;
+    const { sim, writer } = recording;
+    writer.snapshot(sim.tickOf(world), sim.encode(world));
+    writer.session(capture);
   }
 
   /** Records who holds which seat, JSON-able; opaque to the journal, never part of a replay. */
   session(facts: Readonly<Record<string, unknown>>): void {
     if (this.#recording === undefined || this.#isBroken(this.#recording)) return;
     this.#recording.writer.session(new TextEncoder().encode(JSON.stringify(facts)));
+  }
+
+  /** Lets go of a match that goes on elsewhere: nothing more is recorded, and nobody is told that it ended. */
+  async abandon(): Promise<void> {
+    const recording = this.#recording;
+    this.#match = undefined;
+    this.#recording = undefined;
+    await recording?.writer.close();
   }
 
   /**

@@ -65,6 +65,8 @@ export interface RecordedSession {
 export interface RecordedMatch {
   readonly header: MatchHeader;
   readonly epoch: number;
+  /** Owners since the last entry or snapshot was recorded, the first one not counted: tries to go on that came to nothing. */
+  readonly claimsInVain: number;
   readonly snapshots: readonly RecordedSnapshot[];
   /** Contiguous from tick 0. */
   readonly entries: readonly RecordedEntry[];
@@ -201,6 +203,7 @@ export class RecordFold {
   readonly #matchId: string;
   #header: MatchHeader | undefined;
   #epoch = 0;
+  #claimsInVain = 0;
   readonly #snapshots: RecordedSnapshot[] = [];
   readonly #entries: RecordedEntry[] = [];
   readonly #sessions: RecordedSession[] = [];
@@ -236,6 +239,7 @@ export class RecordFold {
         const epoch = from.varint();
         if (epoch <= this.#epoch) throw new RangeError(`epoch ${epoch} follows epoch ${this.#epoch}`);
         this.#epoch = epoch;
+        this.#claimsInVain++;
         break;
       }
       case RECORD.ENTRY: {
@@ -243,6 +247,7 @@ export class RecordFold {
         if (tick !== this.#entries.length)
           throw new RangeError(`entry ${tick} follows ${this.#entries.length} entries`);
         const hash = { hi: from.u32(), lo: from.u32() };
+        this.#claimsInVain = 0;
         this.#entries.push({ tick, hash, bytes: from.raw(from.remaining) });
         break;
       }
@@ -250,6 +255,7 @@ export class RecordFold {
         const tick = from.varint();
         if (tick !== this.#entries.length)
           throw new RangeError(`snapshot ${tick} after ${this.#entries.length} entries`);
+        this.#claimsInVain = 0;
         this.#snapshots.push({ tick, bytes: from.raw(from.remaining) });
         break;
       }
@@ -276,6 +282,7 @@ export class RecordFold {
     return {
       header: this.#header,
       epoch: this.#epoch,
+      claimsInVain: this.#claimsInVain,
       snapshots: this.#snapshots,
       entries: this.#entries,
       sessions: this.#sessions,

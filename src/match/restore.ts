@@ -1,10 +1,16 @@
 /** Folding a journal back into the world it describes: how a match goes on in another process. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ByteReader } from '../kernel/bytes.ts';
 import { readEntry } from '../kernel/entry-codec.ts';
 import { GameError } from '../kernel/errors.ts';
 import type { Hash64 } from '../kernel/hash.ts';
 import type { Entry, Simulation } from '../kernel/simulation.ts';
 import type { RecordedEntry, RecordedMatch } from './journal.ts';
+import { isRoomCapture, type RoomCapture, readRoomCapture } from './room-capture.ts';
+import { parseSessionRecord, type SessionRecord } from './session-records.ts';
+
+/** Ticks folded before other rooms get their turn. */
+const TICKS_PER_TURN = 200;
 
 export interface RestoredMatch<World> {
   readonly world: World;
@@ -76,4 +82,110 @@ function decode<Intent>(
   } catch (error) {
     throw new GameError('JOURNAL_CORRUPT', { matchId, tick, reason: (error as Error).message }, error);
   }
+}
+
+/** A snapshot, and the room around it at the same tick. */
+export interface RoomStart {
+  readonly world: Uint8Array;
+  readonly capture: RoomCapture;
+  /** Place, among the session records, of the first one after it. */
+  readonly nextSession: number;
+}
+
+/** Where a room can be put up again from, the newest first; those that cannot be read are left out. */
+export function* startsOf({ sessions, snapshots }: RecordedMatch): Iterable<RoomStart> {
+  for (let at = sessions.length - 1; at >= 0; at--) {
+    const { tick, bytes } = sessions[at]!;
+    if (!isRoomCapture(bytes)) continue;
+    const snapshot = snapshots.findLast((one) => one.tick === tick);
+    if (snapshot === undefined) continue;
+    let capture: RoomCapture;
+    try {
+      capture = readRoomCapture(bytes);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      continue;
+    }
+    if (capture.tick === tick) yield { world: snapshot.bytes, capture, nextSession: at + 1 };
+  }
+}
+
+export interface RoomFold<World, Intent> {
+  readonly sim: Simulation<World, Intent>;
+  readonly recorded: RecordedMatch;
+  /** Undefined: from tick 0. */
+  readonly start: RoomStart | undefined;
+  readonly world: World;
+  /** As the room that was recorded had it. */
+  readonly patchEveryTicks: number;
+  readonly onSession: (record: SessionRecord) => void;
+  readonly beforeStep: (entry: Entry<Intent>) => void;
+  readonly afterStep: (entry: Entry<Intent>) => void;
+  /** The tick that was stepped last carried a patch. */
+  readonly onPatch: () => void;
+}
+
+export interface FoldedRoom {
+  /** The tick to step next. */
+  readonly nextTick: number;
+  readonly ticksSincePatch: number;
+  /** See {@link RestoredMatch.divergedAtTick}. */
+  readonly divergedAtTick?: number;
+}
+
+/**
+ * Lets happen again, in its order, all that happened to a room after where it was put up: entries, who came and went,
+ * patches. So structures that were made since get the numbers and places that their clients know.
+ * @throws GameError JOURNAL_CORRUPT if an entry or a record cannot be read
+ */
+export async function foldMatch<World, Intent>(fold: RoomFold<World, Intent>): Promise<FoldedRoom> {
+  const { sim, recorded, start, world, patchEveryTicks } = fold;
+  const { entries, header } = recorded;
+  const records = sessionRecordsOf(recorded, start?.nextSession ?? 0);
+  const isSentAt = new Map<number, boolean>();
+  for (const { record } of records) if (record.kind === 'patch') isSentAt.set(record.tick, record.isSent);
+  let next = 0;
+  const sessionsUntil = (tick: number): void => {
+    for (; next < records.length && records[next]!.tick <= tick; next++) fold.onSession(records[next]!.record);
+  };
+  const hash: Hash64 = { hi: 0, lo: 0 };
+  let divergedAtTick: number | undefined;
+  let ticksSincePatch = 0;
+  for (let tick = start?.capture.tick ?? 0; tick < entries.length; tick++) {
+    if (tick % TICKS_PER_TURN === TICKS_PER_TURN - 1) await nextTurn();
+    sessionsUntil(tick);
+    const entry = decode(sim, header.matchId, entries[tick]!);
+    fold.beforeStep(entry);
+    sim.step(world, entry);
+    sim.hash(world, hash);
+    const { hi, lo } = entries[tick]!.hash;
+    if (hash.hi !== hi || hash.lo !== lo) divergedAtTick ??= tick;
+    fold.afterStep(entry);
+    ticksSincePatch++;
+    if (!(isSentAt.get(tick) ?? ticksSincePatch >= patchEveryTicks)) continue;
+    ticksSincePatch = 0;
+    fold.onPatch();
+  }
+  sessionsUntil(entries.length);
+  return {
+    nextTick: entries.length,
+    ticksSincePatch,
+    ...(divergedAtTick === undefined ? {} : { divergedAtTick }),
+  };
+}
+
+function sessionRecordsOf(
+  { header: { matchId }, sessions }: RecordedMatch,
+  from: number,
+): { readonly tick: number; readonly record: SessionRecord }[] {
+  const records: { tick: number; record: SessionRecord }[] = [];
+  for (const { tick, bytes } of sessions.slice(from)) {
+    try {
+      const record = parseSessionRecord(bytes);
+      if (record !== undefined) records.push({ tick, record });
+    } catch (error) {
+      throw new GameError('JOURNAL_CORRUPT', { matchId, tick, reason: (error as Error).message }, error);
+    }
+  }
+  return records;
 }

@@ -19,12 +19,16 @@ export class RoomTotals {
   drops = 0;
   /** Seats taken again by their player. */
   resumes = 0;
+  /** Restored matches whose re-simulation did not give the recorded hashes: a bug worth an alarm. */
+  divergences = 0;
   /** Messages of a type that the room does not know; ignored. */
   unknownMessages = 0;
   /** Predictions that clients had to correct, as they report it. */
   corrections = 0;
   /** Corrections without a cause on the server, as clients report it: the two simulations disagree. */
   desyncs = 0;
+  /** Matches of processes that are gone, by what became of them here. */
+  readonly adoptions = new CountByCode();
   readonly joinsRefused = new CountByCode();
   /** Commands refused, by code. */
   readonly refusals = new CountByCode();

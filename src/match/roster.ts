@@ -6,19 +6,25 @@ import type { Standing } from '../kernel/simulation.ts';
 /** People remembered who left. Above: who was seated for the shortest time is forgotten. */
 const LEFT_MAX = 3_800;
 
-interface Stint {
+export interface Stint {
   readonly playerId: string;
   readonly isBot: boolean;
   readonly joinedTick: number;
 }
 
 /** What a person who is not seated now has behind it. */
-interface Former {
+export interface Former {
   readonly seat: number;
   readonly team: number | undefined;
   readonly score: Readonly<Record<string, number>>;
   readonly ticks: number;
   readonly leftTick: number;
+}
+
+/** The roster as JSON has it. */
+export interface SavedRoster {
+  readonly seated: readonly (readonly [seat: number, stint: Stint])[];
+  readonly former: readonly (readonly [playerId: string, former: Former])[];
 }
 
 export class Roster {
@@ -75,6 +81,16 @@ export class Roster {
       participants.push({ seat, playerId, isBot: false, ...teamOf(team), rank: lastRank, ticks, leftTick, score });
     }
     return participants;
+  }
+
+  save(): SavedRoster {
+    return { seated: [...this.#seated], former: [...this.#former] };
+  }
+
+  /** Into an empty roster. */
+  load({ seated, former }: SavedRoster): void {
+    for (const [seat, stint] of seated) this.#seated.set(seat, stint);
+    for (const [playerId, one] of former) this.#former.set(playerId, one);
   }
 
   #stayed(seat: number, tick: number, rank: number, row?: Standing): Participant {

@@ -16,6 +16,13 @@ export interface Seat {
   isLeaving: boolean;
 }
 
+/** The table as JSON has it. */
+export interface SavedSeats {
+  readonly seats: readonly Omit<Seat, 'isConnected'>[];
+  /** Of the next entry. */
+  readonly events: readonly SeatEvent[];
+}
+
 export class SeatTable {
   /** Seats there are. */
   readonly limit: number;
@@ -62,11 +69,14 @@ export class SeatTable {
       this.vacate(bot);
       index = bot.index;
     }
-    if (index >= this.limit) return undefined;
-    const seat: Seat = { ...who, index, isConnected: true, isLeaving: false };
+    return index >= this.limit ? undefined : this.#sit({ ...who, index });
+  }
+
+  #sit(who: Pick<Seat, 'index' | 'isBot' | 'name' | 'playerId' | 'sessionId'>): Seat {
+    const seat: Seat = { ...who, isConnected: true, isLeaving: false };
+    const { index, isBot, name, playerId } = who;
     this.#seats[index] = seat;
-    if (!who.isBot) this.#bySession.set(who.sessionId, seat);
-    const { isBot, name, playerId } = who;
+    if (!isBot) this.#bySession.set(who.sessionId, seat);
     this.#events.push({ kind: 'join', seat: index, name, playerId, isBot });
     return seat;
   }
@@ -98,6 +108,63 @@ export class SeatTable {
     if (bots < wanted)
       this.take({ isBot: true, name: BOT_NAMES[bots % BOT_NAMES.length]!, playerId: '', sessionId: '' });
     else if (bots > wanted && lastBot !== undefined) this.vacate(lastBot);
+  }
+
+  /** Everybody who may come back or is here: who holds a seat and is no bot. */
+  get people(): Iterable<Seat> {
+    return this.#bySession.values();
+  }
+
+  // Put up again from a journal.
+
+  save(): SavedSeats {
+    return {
+      seats: [...this.taken()].map(({ index, isBot, name, playerId, sessionId, isLeaving }) => ({
+        index,
+        isBot,
+        name,
+        playerId,
+        sessionId,
+        isLeaving,
+      })),
+      events: this.#events,
+    };
+  }
+
+  /** Into an empty table; nobody is connected but the bots. */
+  load({ seats, events }: SavedSeats): void {
+    for (const saved of seats) {
+      if (saved.index >= this.limit || this.#seats[saved.index] !== undefined)
+        throw new RangeError(`seat ${saved.index}`);
+      const seat: Seat = { ...saved, isConnected: saved.isBot };
+      this.#seats[seat.index] = seat;
+      if (!seat.isBot && !seat.isLeaving) this.#bySession.set(seat.sessionId, seat);
+    }
+    this.#events = [...events];
+  }
+
+  /** Seats somebody where the journal says it sat; as {@link take} did, whoever was there leaves with the same entry. */
+  place(index: number, who: Pick<Seat, 'name' | 'playerId' | 'sessionId'>): Seat {
+    if (index >= this.limit) throw new RangeError(`seat ${index} of ${this.limit}`);
+    const former = this.#seats[index];
+    if (former !== undefined && !former.isLeaving) this.vacate(former);
+    return this.#sit({ ...who, isBot: false, index });
+  }
+
+  /** An entry of the journal took its events along; those of bots are told by the entry alone. */
+  settle(events: readonly SeatEvent[]): void {
+    for (const event of events) {
+      const at = this.#events.findIndex((one) => one.kind === event.kind && one.seat === event.seat);
+      if (at >= 0) {
+        this.#events.splice(at, 1);
+      } else if (event.kind === 'join') {
+        const { seat: index, name, playerId, isBot } = event;
+        this.#seats[index] = { index, isBot, name, playerId, sessionId: '', isConnected: isBot, isLeaving: false };
+      } else if (this.#seats[event.seat] !== undefined) {
+        this.#seats[event.seat]!.isLeaving = true;
+      }
+    }
+    this.free(events);
   }
 
   /** What happened since the last time, in order; it belongs to the next entry. */

@@ -70,6 +70,11 @@ export class SpatialGrid {
     return row * this.columns + column;
   }
 
+  /** Whether there is such a cell. */
+  hasCell(cell: number): boolean {
+    return cell >= 0 && cell < this.#columnOf.length;
+  }
+
   /** The cell of something that was in `previous`: still that one unless it is out of it by more than the hysteresis. */
   cellAfterMove(x: number, y: number, previous: number): number {
     const left = this.#columnOf[previous]! * this.#cellSize;

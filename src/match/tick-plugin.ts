@@ -51,6 +51,8 @@ export interface TickOptions {
   readonly patchEveryTicks: number;
   /** Index of the first tick to run: 0, or where a recovered match goes on. */
   readonly firstTick: number;
+  /** Nothing runs before {@link TickPlugin.resume}: a recovered match waits for its players. */
+  readonly isHeld?: boolean;
   readonly phases: TickPhases;
   /** The loop has ended because this phase threw. No other room is touched. */
   onFault(error: unknown, phase: FaultPhase): void;
@@ -97,8 +99,23 @@ export class TickPlugin extends RoomPlugin<Room> {
     this.#runner?.stop();
   }
 
+  /** Runs no tick until {@link resume}; the room's clock stands still as well. */
+  pause(): void {
+    this.#runner?.pause();
+  }
+
+  /** Goes on after {@link pause}, or begins after a start that was held. What was missed is not caught up with. */
+  resume(): void {
+    this.#runner?.resume();
+  }
+
   get isRunning(): boolean {
     return this.#runner?.isRunning ?? false;
+  }
+
+  /** True while {@link pause} holds the loop. */
+  get isPaused(): boolean {
+    return this.#runner?.isPaused ?? false;
   }
 
   /** Index of the tick that is running or will run next; 0 before the start. */
@@ -163,7 +180,9 @@ class TickRunner implements TickTask {
   readonly #patchEveryTicksMax: number;
   readonly #metrics: TickMetrics;
   readonly #shedding: TickShedding;
-  readonly #loop: TickLoop;
+  readonly #rateHz: number;
+  #loop: TickLoop;
+  #isPaused = false;
   #tick: number;
   #phase: FaultPhase = 'clock';
   #isRunning = true;
@@ -180,8 +199,10 @@ class TickRunner implements TickTask {
     this.#patchEveryTicksMax = Math.max(options.patchEveryTicks, Math.floor(options.rateHz / PATCHES_MIN_HZ));
     this.#tick = options.firstTick;
     this.#shedding = new TickShedding(options.rateHz);
+    this.#rateHz = options.rateHz;
     this.#loop = this.#scheduler.add(options.rateHz, this);
     this.#metrics = new TickMetrics(options.totals, room.roomName, this.#loop.periodMs);
+    if (options.isHeld === true) this.pause();
   }
 
   get isRunning(): boolean {
@@ -202,6 +223,22 @@ class TickRunner implements TickTask {
 
   poll(): void {
     this.#scheduler.poll();
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  pause(): void {
+    if (!this.#isRunning || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#loop.stop();
+  }
+
+  resume(): void {
+    if (!this.#isRunning || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.#loop = this.#scheduler.add(this.#rateHz, this);
   }
 
   stop(): void {

@@ -35,6 +35,7 @@ class Stage {
         track: (entity, { owner }: TrackOptions = {}) => void owners.set(entity, owner),
         untrack: (entity) => void owners.delete(entity),
         move: () => {},
+        ownerOf: (entity) => owners.get(entity) ?? '',
         observe: ({ sessionId }, entity) => void observers.set(sessionId, entity),
       },
       {

@@ -18,7 +18,7 @@ class BuggyArena extends ProbeArena {
     this.#meet('onSeated');
   }
 
-  override onLeave(client: Player): void {
+  override async onLeave(client: Player): Promise<void> {
     super.onLeave(client);
     this.#meet('onLeave');
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { matchMaker } from '@colyseus/core';
 import type { MatchSetup, Standing } from '../../src/kernel/simulation.ts';
+import { parseSessionRecord } from '../../src/match/session-records.ts';
 import { arena } from '../../src/sim/arena.ts';
 import { PHASE_ENDED } from '../../src/sim/tuning.ts';
 import { FRAME, GameServer, until } from '../fixtures/game-server.ts';
@@ -130,19 +131,22 @@ describe('a match that ends, or goes on elsewhere,', () => {
     await player.avatar();
     await room.plugins.journal.flush();
     const { sessions } = (await game.server.services.journal.load(room.match.id))!;
+    const { signInId, ...token } = room.clients.getById(player.room.sessionId)!.auth!;
     assert.deepEqual(
-      sessions.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString())),
+      sessions.map(({ bytes }) => parseSessionRecord(bytes)).filter((record) => record !== undefined),
       [
         {
-          kind: 'seated',
+          kind: 'joined',
           seat: 0,
           sessionId: player.room.sessionId,
           name: 'Aelia',
           playerId: identity.playerId,
-          isAnonymous: true,
+          auth: { ...token, signInId },
+          token: player.room.reconnectionToken.split(':')[1],
         },
       ],
     );
+    assert.equal(signInId, identity.sessionId);
   });
 
   it('who played is told to the others by name and pseudonym, as in the replay', async () => {

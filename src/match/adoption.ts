@@ -1,0 +1,128 @@
+/**
+ * Going on with a match whose process is gone: it is claimed, read, and its room made again under the same id. A process
+ * that starts does it with what it finds in its own files, a cluster with the matches of a process that died; both by
+ * {@link adoptMatch}.
+ *
+ * What a room is to be restored from waits here, by room id, and never travels in join options: those are a stranger's.
+ */
+import { matchMaker } from '@colyseus/core';
+import { GameError } from '../kernel/errors.ts';
+import type { MatchHeader } from '../kernel/match-header.ts';
+import { type Compatibility, isSame } from './compatibility.ts';
+import type { JournalWriter, MatchJournal, RecordedMatch } from './journal.ts';
+
+/** Tries to go on with a match before it is parked: one may die of something else. */
+export const ADOPTION_TRIES_MAX = 2;
+
+/** A match that was claimed and waits for its room. */
+export interface PendingAdoption {
+  readonly roomId: string;
+  /** As it was durable after the claim: nobody else can have added to it. */
+  readonly recorded: RecordedMatch;
+  /** The claim; whoever takes the adoption closes it. */
+  readonly writer: JournalWriter;
+  /** Resolves once players can come: only then it makes sense to wait for them. Default: they can. */
+  readonly open: Promise<unknown> | undefined;
+}
+
+const pending = new Map<string, PendingAdoption>();
+/** By room id: matches that nobody tries any more. */
+const parked = new Map<string, string>();
+
+/** What the room of this id, which is being made, is to be restored from. */
+export function pendingAdoptionOf(roomId: string): PendingAdoption | undefined {
+  return pending.get(roomId);
+}
+
+/** Whether the room's match is kept for inspection and will not go on, as far as this process has met it. */
+export function isParkedRoom(roomId: string): boolean {
+  return parked.has(roomId);
+}
+
+export type Adoption =
+  | { readonly kind: 'adopted'; readonly roomId: string; readonly epoch: number; readonly ticks: number }
+  /** Somebody else has it, or there is no such match. */
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'ended' }
+  /** This build plays it by other rules, or not at all; it is left as it was. `here` is absent for a room type it lacks. */
+  | { readonly kind: 'incompatible'; readonly match: Partial<Compatibility>; readonly here?: Compatibility }
+  /** Restoring it failed as often as it is tried; its journal is kept. */
+  | { readonly kind: 'parked'; readonly roomId: string };
+
+export interface AdoptionDeps {
+  readonly journal: Pick<MatchJournal, 'open' | 'load'>;
+  /** What this process plays, by room name. */
+  readonly plays: Readonly<Record<string, Compatibility>>;
+  /** As in {@link PendingAdoption}. */
+  readonly open?: Promise<unknown>;
+  /** A try failed; another follows unless it was the last. */
+  readonly onFault: (error: unknown, matchId: string) => void;
+}
+
+/**
+ * Goes on with a match here, if nobody else does. Resolves once its room is there and waits for its players.
+ * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_CORRUPT
+ */
+export async function adoptMatch(deps: AdoptionDeps, { matchId }: { readonly matchId: string }): Promise<Adoption> {
+  for (;;) {
+    const found = await deps.journal.load(matchId);
+    if (found === undefined) return { kind: 'lost' };
+    const refusal = refusalOf(found, deps.plays);
+    if (refusal !== undefined) return refusal;
+    const roomId = found.header.roomId!;
+    const claimed = await claim(deps.journal, found);
+    if (!('writer' in claimed)) return claimed;
+    const { writer } = claimed;
+    try {
+      // Only now: until the claim its former owner may have gone on.
+      const recorded = await deps.journal.load(matchId);
+      if (recorded === undefined || recorded.epoch !== writer.epoch)
+        throw writer.failure ?? new GameError('JOURNAL_FENCED', { matchId });
+      pending.set(roomId, { roomId, recorded, writer, open: deps.open });
+      await matchMaker.handleCreateRoom(found.header.roomName, {}, undefined, roomId);
+      return { kind: 'adopted', roomId, epoch: writer.epoch, ticks: recorded.entries.length };
+    } catch (error) {
+      await writer.close();
+      if (isFenced(error) || isFenced(writer.failure)) return { kind: 'lost' };
+      deps.onFault(error, matchId);
+    } finally {
+      pending.delete(roomId);
+    }
+  }
+}
+
+/** Why a match is not even claimed here. */
+function refusalOf(recorded: RecordedMatch, plays: AdoptionDeps['plays']): Adoption | undefined {
+  const { header, end, claimsInVain } = recorded;
+  if (end !== undefined) return { kind: 'ended' };
+  const here = plays[header.roomName];
+  const match = compatibilityIn(header);
+  if (here === undefined || match === undefined || header.roomId === undefined || !isSame(match, here)) {
+    return { kind: 'incompatible', match: match ?? header, ...(here === undefined ? {} : { here }) };
+  }
+  if (claimsInVain < ADOPTION_TRIES_MAX) return undefined;
+  parked.set(header.roomId, header.matchId);
+  return { kind: 'parked', roomId: header.roomId };
+}
+
+/** What a match was begun with; undefined for one of an older program, which did not say. */
+function compatibilityIn({ simId, simVersion, schemaHash }: MatchHeader): Compatibility | undefined {
+  return schemaHash === undefined ? undefined : { simId, simVersion, schemaHash };
+}
+
+async function claim(
+  journal: AdoptionDeps['journal'],
+  { header, epoch }: RecordedMatch,
+): Promise<{ readonly writer: JournalWriter } | Adoption> {
+  try {
+    return { writer: await journal.open(header, epoch + 1) };
+  } catch (error) {
+    if (isFenced(error)) return { kind: 'lost' };
+    if (error instanceof GameError && error.code === 'MATCH_ENDED') return { kind: 'ended' };
+    throw error;
+  }
+}
+
+function isFenced(error: unknown): boolean {
+  return error instanceof GameError && error.code === 'JOURNAL_FENCED';
+}
