@@ -123,8 +123,12 @@ class Cycle {
     const { teams, teamSize, playersMin, partialAfterSeconds, bots } = this.#rules;
     const waitedSeconds = this.#pool.waitedMs[anchor]! / 1_000;
     const isOverdue = this.#pool.isOverdue[anchor] === 1;
+    const mayHaveBots =
+      bots !== null && (isOverdue || (waitedSeconds >= bots.afterSeconds && bots.peopleMin <= playersMin));
+    // Where not even the smallest match comes about, there is nothing to build.
+    const atLeast = mayHaveBots ? 1 : playersMin - this.#pool.size[anchor]!;
     let largest: Group | undefined;
-    for (const candidates of this.#byRegion(anchor, ranks, reach)) {
+    for (const candidates of this.#byRegion(anchor, ranks, reach, atLeast)) {
       const group = this.#build(anchor, candidates, teamSize, reach);
       if (group.players === this.#full && this.#finish(group, teamSize, 0)) return undefined;
       if (largest === undefined || group.players > largest.players) largest = group;
@@ -144,7 +148,7 @@ class Cycle {
         seats * teams >= playersMin;
         seats--
       ) {
-        for (const candidates of this.#byRegion(anchor, ranks, reach)) {
+        for (const candidates of this.#byRegion(anchor, ranks, reach, atLeast)) {
           const group = this.#build(anchor, candidates, seats, reach);
           if (group.players === seats * teams && this.#finish(group, seats, 0)) return undefined;
         }
@@ -189,7 +193,7 @@ class Cycle {
   }
 
   /** Candidates of one region each, the best for the anchor first, those to prefer first. */
-  *#byRegion(anchor: number, ranks: readonly number[], reach: Reach): Generator<readonly number[]> {
+  *#byRegion(anchor: number, ranks: readonly number[], reach: Reach, atLeast: number): Generator<readonly number[]> {
     const { regions, latencyMs, size } = this.#pool;
     const accepted = this.#pool.accepted[reach];
     if (regions.length === 0) {
@@ -201,7 +205,7 @@ class Cycle {
       if (((accepted[anchor]! >>> bit) & 1) === 0) continue;
       let players = 0;
       for (const rank of ranks) if ((accepted[rank]! >>> bit) & 1) players += size[rank]!;
-      if (players > 0) tried.push({ bit, ms: latencyMs[anchor * regions.length + bit]!, players });
+      if (players >= atLeast) tried.push({ bit, ms: latencyMs[anchor * regions.length + bit]!, players });
     }
     const enough = this.#rules.playersMin - size[anchor]!;
     // A region in which enough play before one in which too few do, and then the nearest.
@@ -443,12 +447,12 @@ class Cycle {
     return true;
   }
 
-  /** Everybody a side of its own, or the team. */
+  /** Everybody a side of its own, where a bot's chance is nobody's concern; or the team, with its bots. */
   #sidesOf(players: readonly TicketPlayer[], botCount: number): Side[] {
     const { teams, bots } = this.#rules;
     const all = players.map(({ mu, sigma }) => ({ mu, sigmaSquared: sigma * sigma }));
-    if (bots !== null) for (let i = 0; i < botCount; i++) all.push({ mu: bots.mu, sigmaSquared: bots.sigma ** 2 });
     if (teams === 1) return all;
+    if (bots !== null) for (let i = 0; i < botCount; i++) all.push({ mu: bots.mu, sigmaSquared: bots.sigma ** 2 });
     return [
       all.reduce((sum, { mu, sigmaSquared }) => ({ mu: sum.mu + mu, sigmaSquared: sum.sigmaSquared + sigmaSquared }), {
         mu: 0,

@@ -12,28 +12,24 @@ export interface Side {
   readonly sigmaSquared: number;
 }
 
-/** Each side's chance to come first as OpenSkill predicts it: they add up to 1. Error below 1e-6. */
-export function winProbabilities(sides: readonly Side[]): number[] {
-  const n = sides.length;
-  const wins = new Array<number>(n).fill(0);
-  if (n < 2) return wins.fill(1);
-  for (let a = 0; a < n; a++) {
-    for (let b = a + 1; b < n; b++) {
-      const spread = Math.sqrt(n * BETA_SQUARED + sides[a]!.sigmaSquared + sides[b]!.sigmaSquared);
-      const p = normalBelow((sides[a]!.mu - sides[b]!.mu) / spread);
-      wins[a]! += p;
-      wins[b]! += 1 - p;
-    }
-  }
-  const pairs = (n * (n - 1)) / 2;
-  return wins.map((won) => won / pairs);
+/** The chance that one side comes before the other, as OpenSkill predicts it for the two. Error below 1e-6. */
+export function winProbability(side: Side, other: Side): number {
+  const spread = Math.sqrt(2 * BETA_SQUARED + side.sigmaSquared + other.sigmaSquared);
+  return normalBelow((side.mu - other.mu) / spread);
 }
 
-/** Mean distance of the sides' chances from an equal share, 0 (fair) to 1; 0 for a single side. */
+/**
+ * How far from even a match is: the mean, over all pairs of sides, of the distance of their chances from one half; 0 (even)
+ * to 0.5, and 0 for a single side. It does not depend on how many sides there are.
+ */
 export function winProbabilityError(sides: readonly Side[]): number {
   const n = sides.length;
   if (n < 2) return 0;
-  return winProbabilities(sides).reduce((sum, p) => sum + Math.abs(p - 1 / n), 0) / n;
+  let sum = 0;
+  for (let a = 0; a < n; a++) {
+    for (let b = a + 1; b < n; b++) sum += Math.abs(winProbability(sides[a]!, sides[b]!) - 0.5);
+  }
+  return sum / ((n * (n - 1)) / 2);
 }
 
 /** The standard normal distribution below x (Abramowitz and Stegun 7.1.26). */

@@ -98,7 +98,7 @@ export type Backfill = Readonly<Omit<z.output<typeof backfillShape>, 'players' |
 export interface MatchQuality {
   /** Largest distance of the ratings (mu) of two tickets in it. */
   readonly ratingGap: number;
-  /** Mean distance of each side's chance to win, by OpenSkill, from an equal share, 0 to 1. */
+  /** Mean distance from one half of the chance that a side comes before another, by OpenSkill, 0 to 0.5. */
   readonly winProbabilityError: number;
   /** Worst latency of a ticket to the region, ms; null where nobody measured. */
   readonly latencyMsMax: number | null;
