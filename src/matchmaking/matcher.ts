@@ -558,12 +558,8 @@ class Cycle {
       if (pool.isTaken[rank] === 1) continue;
       const waitedMs = pool.waitedMs[rank]!;
       const placedInMs = promisedMs === null ? null : Math.max(0, promisedMs - waitedMs);
-      const isAlone = pool.players < playersMin;
-      reasons.set(pool.tickets[rank]!.ticketId, {
-        waitedMs,
-        placedInMs,
-        ...(isAlone ? { code: 'TOO_FEW', players: pool.players, playersMin } : cause),
-      });
+      const why: WaitCause = pool.players < playersMin ? { code: 'TOO_FEW', players: pool.players, playersMin } : cause;
+      reasons.set(pool.tickets[rank]!.ticketId, Object.assign(why, { waitedMs, placedInMs }));
     }
     return reasons;
   }
