@@ -28,7 +28,7 @@ import { type Compatibility, schemaHashOf } from '../src/match/compatibility.ts'
 import { HotSerializer } from '../src/match/hot-serializer.ts';
 import { INPUT_QUEUE_MAX, InputPlugin } from '../src/match/input-plugin.ts';
 import { type InterestOptions, InterestPlugin } from '../src/match/interest-plugin.ts';
-import { JournalPlugin } from '../src/match/journal-plugin.ts';
+import { type Durability, JournalPlugin } from '../src/match/journal-plugin.ts';
 import { PingPlugin } from '../src/match/ping-plugin.ts';
 import { type FoldedRoom, foldMatch, type RoomStart, startsOf } from '../src/match/restore.ts';
 import { writeRoomCapture } from '../src/match/room-capture.ts';
@@ -267,6 +267,10 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   protected isUnderWay(_world: World): boolean {
     return true;
   }
+  /** What a crash may take back, see {@link Durability}; as the operator set it unless a game knows better. */
+  protected get durability(): Durability {
+    return this.services.settings.durability;
+  }
   /** Minutes that a match may wait for players. */
   protected readonly waitMinutesMax: number = WAIT_MINUTES_MAX;
 
@@ -329,6 +333,12 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       ...(adoption === undefined ? {} : { writer: adoption.writer }),
       isSnapshotOnCall: true,
       world: this.world,
+      durability: this.durability,
+      onFreeze: (isFrozen) =>
+        services.log.warn(
+          { matchId: this.matchId, isFrozen },
+          isFrozen ? 'match stands still: its journal does not answer' : 'match goes on: its journal answers',
+        ),
       onFault: (error) => this.#loseJournal(error),
     });
     this.#publish();
@@ -346,6 +356,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
         project: (tick) => this.#project(tick),
         patch: (tick) => this.#patch(tick),
       },
+      mayTick: () => this.plugins.journal.mayTick,
       onFault: (error, phase) => this.#fail(error, phase),
     });
     const facts = { matchId: this.matchId, roomId: this.roomId, room: this.roomName };
@@ -751,6 +762,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   /** Connects a socket to its seat: at a join and again after every resume. */
   #admit(client: Player, { seat }: Session): void {
+    this.plugins.journal.attach(client);
     expectInputs(client, this.#inputLayout);
     this.plugins.input.seat(client.sessionId, seat.index);
     this.#unacknowledged.set(client, this.clock.elapsedTime);

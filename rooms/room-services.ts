@@ -2,6 +2,7 @@
 import type { InputTotals } from '../src/match/input-plugin.ts';
 import type { InterestTotals } from '../src/match/interest-plugin.ts';
 import type { MatchJournal } from '../src/match/journal.ts';
+import type { Durability } from '../src/match/journal-plugin.ts';
 import type { JournalTotals } from '../src/match/journal-totals.ts';
 import type { PingTotals } from '../src/match/ping-plugin.ts';
 import type { ReplayStore } from '../src/match/replay-store.ts';
@@ -85,6 +86,7 @@ export interface RoomSettings {
   readonly maxPlayers: number;
   readonly matchMinutes: number;
   readonly buildId: string;
+  readonly durability: Durability;
 }
 
 /** What panels show of a room. */

@@ -48,12 +48,15 @@ export interface Config {
     readonly maxPlayers: number;
     readonly tickRateHz: number;
     readonly patchEveryTicks: number;
+    /** What a crash may take back of what players saw: nothing, at most 50 ms, everything. */
+    readonly durability: (typeof DURABILITIES)[number];
   };
   readonly replays: { readonly keepMax: number };
   /** How long a drain may take before the process exits all the same. */
   readonly drainSeconds: number;
 }
 
+const DURABILITIES = ['wal', 'batch', 'off'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -181,8 +184,8 @@ const KEYS = {
   REDIS_URL: key(
     url('redis', 'rediss'),
     undefined,
-    'Redis for leaderboards, such as redis://host:6379/0.',
-    'none: leaderboards are kept in memory',
+    'Redis for leaderboards and journals of matches, such as redis://host:6379/0.',
+    'none: leaderboards are kept in memory, journals in files',
   ),
   NATS_URL: key(
     url('nats', 'tls'),
@@ -201,6 +204,12 @@ const KEYS = {
   HYPOGEUM_MAX_PLAYERS: key(integer(2, 128), '16', 'Seats of a match.'),
   HYPOGEUM_TICK_RATE: key(integer(10, 60), '30', 'Simulation steps per second. The arena is tuned for 30.'),
   HYPOGEUM_PATCH_EVERY_TICKS: key(integer(1, 6), '1', 'Ticks from one state patch to the next.'),
+  HYPOGEUM_DURABILITY: key(
+    z.enum(DURABILITIES, `wanted one of ${DURABILITIES.join(', ')}`),
+    undefined,
+    'What a crash may take back of what players saw: wal nothing, batch at most 50 ms, off all of it (nothing is recorded, and there are no replays).',
+    'wal with REDIS_URL, batch without',
+  ),
   HYPOGEUM_REPLAYS_KEEP: key(
     integer(1, 100_000),
     '200',
@@ -261,6 +270,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       maxPlayers: maxPlayers!,
       tickRateHz: rest.HYPOGEUM_TICK_RATE!,
       patchEveryTicks: rest.HYPOGEUM_PATCH_EVERY_TICKS!,
+      durability: rest.HYPOGEUM_DURABILITY ?? (rest.REDIS_URL === undefined ? 'batch' : 'wal'),
     },
     replays: { keepMax: rest.HYPOGEUM_REPLAYS_KEEP! },
     drainSeconds: rest.HYPOGEUM_DRAIN_SECONDS!,

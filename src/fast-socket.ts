@@ -10,6 +10,7 @@
  */
 import { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
+import type { FrameHold } from './match/hold-back.ts';
 import { type FrameTap, headBytesOf, type ShortWay, WHOLE_PAYLOAD_MAX, writeHead } from './match/short-way.ts';
 
 const FINAL_BINARY = 0x82;
@@ -25,6 +26,8 @@ const PING = 9;
 const PONG = 10;
 const MASK_BYTES = 4;
 const NOTHING = Buffer.alloc(0);
+/** A socket that is told to close does so by then, with or without the frames that are held before it. */
+const CLOSE_HELD_MS = 1_000;
 
 /** The part of `ws` that gets what the system has read; private there, named in one test. */
 interface SocketInside {
@@ -43,6 +46,7 @@ type SendOptions = Parameters<WebSocket['send']>[1] | ((error?: Error) => void);
 
 export class FastSocket extends WebSocket implements ShortWay {
   tap: FrameTap | undefined;
+  hold: FrameHold | undefined;
   #socket: Writable | undefined;
   #receiver: Writable | undefined;
   #write: (chunk: Buffer) => boolean = () => true;
@@ -91,6 +95,28 @@ export class FastSocket extends WebSocket implements ShortWay {
   }
 
   override send(data: unknown, options?: SendOptions, done?: (error?: Error) => void): void {
+    const { hold } = this;
+    if (hold !== undefined) {
+      // The sender may use its buffer again as soon as this returns.
+      const own = data instanceof Uint8Array ? Buffer.from(data) : data;
+      const bytes = own instanceof Uint8Array ? own.length : String(own).length;
+      if (hold.keep(bytes, () => this.#send(own, options, done))) return;
+    }
+    this.#send(data, options, done);
+  }
+
+  /** Waits for the frames that are held before it. */
+  override close(code?: number, reason?: string | Buffer): void {
+    let late: NodeJS.Timeout | undefined;
+    const close = (): void => {
+      clearTimeout(late);
+      super.close(code, reason);
+    };
+    if (this.hold?.keepClose(close) !== true) close();
+    else late = setTimeout(close, CLOSE_HELD_MS).unref();
+  }
+
+  #send(data: unknown, options?: SendOptions, done?: (error?: Error) => void): void {
     const socket = this.#socket;
     const isFragment = typeof options === 'object' && options.fin === false;
     if (
@@ -116,6 +142,10 @@ export class FastSocket extends WebSocket implements ShortWay {
   }
 
   sendWhole(frame: Uint8Array): void {
+    if (this.hold?.keep(frame.length, () => this.#sendWhole(frame)) !== true) this.#sendWhole(frame);
+  }
+
+  #sendWhole(frame: Uint8Array): void {
     if (this.readyState === WebSocket.OPEN) this.#socket?.write(frame);
   }
 

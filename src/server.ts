@@ -166,6 +166,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       maxPlayers: config.match.maxPlayers,
       matchMinutes: config.match.minutes,
       buildId: config.buildId,
+      durability: config.match.durability,
     },
     newMatchId,
     newSeed: () => randomInt(2 ** 32),

@@ -21,7 +21,14 @@ describe('configuration', () => {
     assert.equal(config.isProduction, false);
     assert.deepEqual(config.http, { host: '127.0.0.1', port: 2567, publicOrigins: [], proxyHops: 0 });
     assert.equal(config.dataDir, resolve('.data'));
-    assert.deepEqual(config.match, { minutes: 5, bots: 4, maxPlayers: 16, tickRateHz: 30, patchEveryTicks: 1 });
+    assert.deepEqual(config.match, {
+      minutes: 5,
+      bots: 4,
+      maxPlayers: 16,
+      tickRateHz: 30,
+      durability: 'batch',
+      patchEveryTicks: 1,
+    });
     assert.deepEqual(config.tokens, { key: undefined, minutes: 15 });
   });
 

@@ -28,6 +28,7 @@ import {
 } from '@colyseus/schema';
 
 import type { InputLayout } from './client-frame.ts';
+import type { FrameHold } from './hold-back.ts';
 import type { FrameTap, ShortWay } from './short-way.ts';
 
 /** First byte of a change of structure; the refId follows. */
@@ -307,6 +308,16 @@ export function tapFrames(client: Client, tap: FrameTap): boolean {
   if (socket.isShort !== true) return false;
   socket.tap = tap;
   return true;
+}
+
+/**
+ * Holds back what leaves for the client from now on.
+ * @throws Error where the transport cannot: what clients must not see before it is durable would be seen
+ */
+export function holdFrames(client: Client, hold: FrameHold): void {
+  const socket = socketOf(client);
+  if (!('hold' in socket)) throw new Error('the transport cannot hold frames back, which the durability wal needs');
+  socket.hold = hold;
 }
 
 export function socketOf(client: Client): ClientSocket {

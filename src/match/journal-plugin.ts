@@ -3,13 +3,15 @@
  * hands it over to be settled. Knows no game. Whatever happens to the store, the match goes on.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Room, RoomPlugin } from '@colyseus/core';
+import { type Client, type Room, RoomPlugin } from '@colyseus/core';
 import { ByteWriter } from '../kernel/bytes.ts';
 import { writeEntry } from '../kernel/entry-codec.ts';
 import { GameError } from '../kernel/errors.ts';
 import { crc32, type Hash64 } from '../kernel/hash.ts';
 import type { MatchHeader, MatchResult } from '../kernel/match-header.ts';
 import type { Entry, Simulation } from '../kernel/simulation.ts';
+import { holdFrames } from './colyseus-internals.ts';
+import { HoldBack } from './hold-back.ts';
 import type { JournalWriter, MatchJournal } from './journal.ts';
 import type { MatchSettler } from './settler.ts';
 
@@ -20,8 +22,12 @@ const SNAPSHOT_EVERY_SECONDS = 2;
 /** Longest that a room which is disposed waits for its match to be settled, ms; the settler goes on without it. */
 const SETTLE_MS = 5_000;
 
-/** `batch`: recorded, at most one group commit (50 ms) behind. `off`: not recorded, and the hash is not taken. */
-export type Durability = 'batch' | 'off';
+/**
+ * `wal`: no frame leaves the room before the tick it shows is durable, so that nothing anybody saw is ever taken back;
+ * while the journal does not acknowledge, the room stands still (see hold-back.ts). `batch`: recorded, at most 50 ms
+ * behind. `off`: not recorded, and the hash is not taken.
+ */
+export type Durability = 'wal' | 'batch' | 'off';
 
 export interface JournalOptions<World, Intent> {
   readonly sim: Simulation<World, Intent>;
@@ -39,6 +45,8 @@ export interface JournalOptions<World, Intent> {
   readonly durability?: Durability;
   /** At most once: the match goes on unrecorded. */
   readonly onFault: (error: unknown) => void;
+  /** With `wal`: the room stands still from now on, or goes on. */
+  readonly onFreeze?: (isFrozen: boolean) => void;
 }
 
 interface Match {
@@ -53,6 +61,7 @@ interface Recording {
   readonly snapshotEveryTicks: number;
   readonly snapshotPhaseTicks: number;
   readonly isSnapshotOnCall: boolean;
+  readonly onFreeze: ((isFrozen: boolean) => void) | undefined;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -63,6 +72,8 @@ export class JournalPlugin extends RoomPlugin<Room> {
   /** Until it ends. */
   #match: Match | undefined;
   #recording: Recording | undefined;
+  #hold: HoldBack | undefined;
+  #isFrozen = false;
   #failure: unknown;
   #isSnapshotDue = false;
   #archiving: Promise<boolean> = Promise.resolve(false);
@@ -117,8 +128,10 @@ export class JournalPlugin extends RoomPlugin<Room> {
       // Rooms of one process would otherwise all encode their worlds in the same tick.
       snapshotPhaseTicks: crc32(new TextEncoder().encode(header.matchId)) % snapshotEveryTicks,
       isSnapshotOnCall: options.isSnapshotOnCall === true,
+      onFreeze: options.onFreeze,
       onFault,
     };
+    if (options.durability === 'wal') this.#hold = new HoldBack();
     if (options.isSnapshotOnCall === true) this.#isSnapshotDue = options.writer === undefined;
     else writer.snapshot(sim.tickOf(world), sim.encode(world));
   }
@@ -131,9 +144,39 @@ export class JournalPlugin extends RoomPlugin<Room> {
     writeEntry(this.#entry.clear(), entry, sim);
     writer.entry(entry.tick, this.#entry.view(), sim.hash(world, this.#hash));
     const next = entry.tick + 1;
-    if (next % snapshotEveryTicks !== snapshotPhaseTicks) return;
-    if (isSnapshotOnCall) this.#isSnapshotDue = true;
-    else writer.snapshot(next, sim.encode(world));
+    if (next % snapshotEveryTicks === snapshotPhaseTicks) {
+      if (isSnapshotOnCall) this.#isSnapshotDue = true;
+      else writer.snapshot(next, sim.encode(world));
+    }
+    if (this.#hold !== undefined) this.#holdUntilDurable(this.#hold, recording);
+  }
+
+  /** A client has a socket, or another one: with `wal` what leaves for it is held back. Call before anything does. */
+  attach(client: Client): void {
+    if (this.#hold !== undefined) holdFrames(client, this.#hold);
+  }
+
+  /** False where the room must not tick: its players could not be shown it. Ask before each tick. */
+  get mayTick(): boolean {
+    const isFrozen = this.#hold?.isFull === true;
+    if (isFrozen !== this.#isFrozen) {
+      this.#isFrozen = isFrozen;
+      this.#recording?.onFreeze?.(isFrozen);
+    }
+    return !isFrozen;
+  }
+
+  #holdUntilDurable(hold: HoldBack, recording: Recording): void {
+    const upTo = hold.record();
+    recording.writer.flush().then(
+      () => hold.release(upTo),
+      (error: unknown) => {
+        // Who was fenced does not know what has become of the match; without a journal there is nobody who could.
+        if (error instanceof GameError && error.code === 'JOURNAL_FENCED') hold.shut();
+        else hold.open();
+        this.#isBroken(recording);
+      },
+    );
   }
 
   /** The world before its next tick, and the room around it: from these two the room can be made again. */

@@ -3,6 +3,8 @@
  * go on the wire. src/fast-socket.ts is the socket that has it.
  */
 
+import type { FrameHold } from './hold-back.ts';
+
 /** Reads frames of one client straight from the bytes that came in. */
 export interface FrameTap {
   /**
@@ -17,6 +19,8 @@ export interface ShortWay {
   readonly isShort: boolean;
   /** Asked for every whole binary frame. */
   tap: FrameTap | undefined;
+  /** Asked before anything leaves, on the framework's way too; pings and the socket's end by force pass. */
+  hold: FrameHold | undefined;
   /** Sends bytes that begin with {@link writeHead}'s; they are the socket's from now on. */
   sendWhole(frame: Uint8Array): void;
 }

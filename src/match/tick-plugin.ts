@@ -54,6 +54,8 @@ export interface TickOptions {
   /** Nothing runs before {@link TickPlugin.resume}: a recovered match waits for its players. */
   readonly isHeld?: boolean;
   readonly phases: TickPhases;
+  /** Asked before each tick; false leaves it out, the room's clock included, and what was left out is not caught up with. */
+  mayTick?(): boolean;
   /** The loop has ended because this phase threw. No other room is touched. */
   onFault(error: unknown, phase: FaultPhase): void;
 }
@@ -174,6 +176,7 @@ class TickRunner implements TickTask {
   readonly #room: Room;
   readonly #scheduler: TickScheduler;
   readonly #phases: TickPhases;
+  readonly #mayTick: () => boolean;
   readonly #onFault: (error: unknown, phase: FaultPhase) => void;
   readonly #patchEveryTicks: number;
   /** The longest distance of patches under shedding, in ticks. */
@@ -194,6 +197,7 @@ class TickRunner implements TickTask {
     this.#room = room;
     this.#scheduler = options.scheduler;
     this.#phases = options.phases;
+    this.#mayTick = () => options.mayTick?.() ?? true;
     this.#onFault = (error, phase) => options.onFault(error, phase);
     this.#patchEveryTicks = options.patchEveryTicks;
     this.#patchEveryTicksMax = Math.max(options.patchEveryTicks, Math.floor(options.rateHz / PATCHES_MIN_HZ));
@@ -259,6 +263,7 @@ class TickRunner implements TickTask {
 
   onTick(due: DueTick): void {
     const { scheduledMs, startedMs, nextMs, dropped } = due;
+    if (!this.#mayTick()) return;
     const tick = this.#tick;
     const startedOwnMs = startedMs - this.#scheduler.preemptedMs;
     this.#isBehind = nextMs <= startedMs;

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { type Client, Room, SchemaSerializer } from '@colyseus/core';
 import { type ChangeTree, Decoder, Encoder, type Schema, StateView, schema, t } from '@colyseus/schema';
 import * as internals from '../../src/match/colyseus-internals.ts';
+import { HoldBack } from '../../src/match/hold-back.ts';
 
 const Thing = schema(
   {
@@ -298,5 +299,13 @@ describe('what we take for granted of Colyseus', () => {
   it('an input buffer, where there is one, tells the acknowledgement', () => {
     assert.equal(internals.inputStoreOf({} as Client), undefined);
     assert.equal(internals.inputStoreOf({ _inputBuffer: { ackSeq: 7 } } as unknown as Client)?.ackSeq, 7);
+  });
+
+  it('frames are held back where the socket can, and nothing is let through unseen where it cannot', () => {
+    const hold = new HoldBack();
+    const ref = { hold: undefined };
+    internals.holdFrames({ ref } as unknown as Client, hold);
+    assert.equal(ref.hold, hold);
+    assert.throws(() => internals.holdFrames({ ref: {} } as unknown as Client, hold), /cannot hold frames back/);
   });
 });

@@ -4,6 +4,7 @@ import { Duplex } from 'node:stream';
 import fc from 'fast-check';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { FastSocket } from '../../src/fast-socket.ts';
+import { HoldBack } from '../../src/match/hold-back.ts';
 import { headBytesOf, writeHead } from '../../src/match/short-way.ts';
 
 const SEED = 20261121;
@@ -334,4 +335,32 @@ describe('FastSocket', () => {
     assert.equal(end.written, before);
     await end.read([]);
   });
+
+  for (const isFast of [true, false]) {
+    it(`holds back what leaves, in order and with the bytes it had, its close last (${isFast ? 'fast' : 'long'} way)`, async () => {
+      const end = new End(isFast);
+      const free = new End(isFast);
+      const hold = new HoldBack(() => 0);
+      end.socket.hold = hold;
+      hold.record();
+      for (const { socket } of [end, free]) {
+        const binary = Buffer.from('first');
+        socket.send(binary, { binary: true });
+        socket.send('second');
+        const whole = Buffer.alloc(headBytesOf(5) + 5, 'x');
+        writeHead(whole, 5);
+        socket.sendWhole(whole);
+        socket.close(4100, 'over');
+        // The sender uses its buffer again.
+        if (socket === end.socket) binary.fill(0);
+      }
+      await nextTurn();
+      assert.equal(end.written, '');
+      assert.equal(hold.held.frames, 4);
+      hold.release(1);
+      await nextTurn();
+      assert.equal(end.written, free.written);
+      for (const { socket } of [end, free]) socket.terminate();
+    });
+  }
 });
