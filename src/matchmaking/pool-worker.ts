@@ -15,7 +15,7 @@ import type { Fenced } from './transaction.ts';
 /** From one cycle to the next, ms. */
 const CYCLE_MS = 250;
 /** How often a process that does not lead asks for the lease, ms. */
-const STANDBY_MS = 200;
+export const STANDBY_MS = 200;
 /** A leader that is not heard of for so long is taken for dead, ms: with the above, taken over from in less than 2 s. */
 export const LEASE_MS = 1_400;
 /** Matches for which a room is being made at once; above, matches wait for the next cycle. */
