@@ -295,7 +295,7 @@ class Cycle {
       const of = size[rank]!;
       const own = rating[rank]!;
       const window = windows[rank]!;
-      if (players + of > wanted || own < floor || own > ceiling) continue;
+      if (players + of > wanted || of > seats || own < floor || own > ceiling) continue;
       if (own - low > window || high - own > window || (regions & accepted[rank]!) === 0) continue;
       if (pool.hasConflicts(rank) && ranks.some((other) => pool.conflict(rank, other))) continue;
       if (teams > 1 && (isMixed || of > 1)) {

@@ -104,23 +104,35 @@ export class RoleCounts {
 export class Packing {
   readonly #teams: number;
   readonly #seats: number;
-  readonly #known = new Map<string, boolean>();
+  readonly #known = new Map<number | string, boolean>();
+  /** By size: what a party adds to the number that stands for a set of sizes; empty where such numbers get too large. */
+  readonly #weights: number[] = [];
 
   constructor(teams: number, seats: number) {
     this.#teams = teams;
     this.#seats = seats;
+    const base = teams * seats + 1;
+    if (base ** seats > Number.MAX_SAFE_INTEGER) return;
+    for (let size = 0; size <= seats; size++) this.#weights.push(size === 0 ? 0 : base ** (size - 1));
   }
 
-  /** @param sizes in any order */
+  /** @param sizes in any order, each at most a team's seats, all together at most those of all teams */
   fits(sizes: readonly number[]): boolean {
-    const sorted = [...sizes].sort((a, b) => b - a);
-    const key = sorted.join();
+    const key = this.#keyOf(sizes);
     let known = this.#known.get(key);
     if (known === undefined) {
+      const sorted = [...sizes].sort((a, b) => b - a);
       known = pack(sorted, this.#teams, this.#seats) !== undefined;
       this.#known.set(key, known);
     }
     return known;
+  }
+
+  #keyOf(sizes: readonly number[]): number | string {
+    if (this.#weights.length === 0) return [...sizes].sort((a, b) => b - a).join();
+    let key = 0;
+    for (const size of sizes) key += this.#weights[size]!;
+    return key;
   }
 }
 
