@@ -52,7 +52,7 @@ export async function joinLight(options: PlayerOptions): Promise<Player> {
 
 async function reserveSeat(options: PlayerOptions): Promise<Seat> {
   const { destination, name, roomId } = options;
-  if (destination.dialect === 'raw') return { path: '/', roomId: '' };
+  if (destination.dialect === 'raw') return { path: destination.path ?? '/', roomId: '' };
   const origin = httpOrigin(destination.endpoint);
   const headers = addressHeaders(options);
   let token = '';

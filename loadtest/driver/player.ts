@@ -16,6 +16,8 @@ export interface Destination {
   readonly endpoint: string;
   readonly roomName: string;
   readonly dialect: Dialect;
+  /** Target of the WebSocket; `raw` only. Default `/`. */
+  readonly path?: string;
   /**
    * Says in `X-Forwarded-For` that every player has an address of its own, so that a server behind one proxy
    * (`HYPOGEUM_PROXY_HOPS=1`) applies its limits per address to each of them and not to the load test as a whole.
