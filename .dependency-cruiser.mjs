@@ -66,7 +66,7 @@ export default {
       name: 'adapters-are-picked-by-the-root',
       severity: 'error',
       comment: 'Everything else depends on ports.',
-      from: { pathNot: ['^src/adapters/', '^src/(server|persistence|open-matchmaking)\\.ts$', '^src/cli/', '^test/', '^loadtest/bench/'] },
+      from: { pathNot: ['^src/adapters/', '^src/(server|persistence|open-matchmaking|clustering)\\.ts$', '^src/cli/', '^test/', '^loadtest/bench/'] },
       to: { path: '^src/adapters/' },
     },
     only('config-is-read-before-anything-loads', '^src/config\\.ts$', ['^src/kernel/', ...npm('zod')], { node: true }),
@@ -87,7 +87,7 @@ export default {
       to: {
         path: [
           '^src/adapters/',
-          '^src/(server|persistence|main|http-server|config|client-build|match-metrics)\\.ts$',
+          '^src/(server|persistence|clustering|main|http-server|config|client-build|match-metrics)\\.ts$',
           '^src/ops/',
           ...npm('pg', 'ioredis', '@nats-io'),
         ],

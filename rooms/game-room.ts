@@ -24,7 +24,7 @@ import { type PendingAdoption, pendingAdoptionOf } from '../src/match/adoption.t
 import type { InputLayout } from '../src/match/client-frame.ts';
 import { encoderOf, expectInputs, inputLayoutOf, listingOf, socketOf } from '../src/match/colyseus-internals.ts';
 import { CommandBudgets } from '../src/match/command-budgets.ts';
-import { type Compatibility, schemaHashOf } from '../src/match/compatibility.ts';
+import { type Compatibility, isSame, schemaHashOf } from '../src/match/compatibility.ts';
 import { HotSerializer } from '../src/match/hot-serializer.ts';
 import { INPUT_QUEUE_MAX, InputPlugin } from '../src/match/input-plugin.ts';
 import { type InterestOptions, InterestPlugin } from '../src/match/interest-plugin.ts';
@@ -311,12 +311,14 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     super.setSerializer(new HotSerializer(this.plugins.interest));
   }
 
-  override async onCreate(options: { services: RoomServices }): Promise<void> {
+  override async onCreate(options: { services: RoomServices; matchId?: unknown }): Promise<void> {
     const { services } = options;
     const { sim } = this;
     this.services = services;
     this.#capture = new SchemaCapture(this.stateType);
-    const adoption = pendingAdoptionOf(this.roomId);
+    let adoption = pendingAdoptionOf(this.roomId);
+    const epoch = adoption === undefined ? await this.#register(options.matchId) : adoption.writer.epoch;
+    if (epoch > 1) adoption ??= await this.#takeOver(epoch);
     const header = adoption?.recorded.header ?? this.#newHeader();
     this.matchId = header.matchId;
     this.#tickRateHz = header.tickRateHz;
@@ -330,7 +332,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       journal: services.journal,
       settler: services.settler,
       header,
-      ...(adoption === undefined ? {} : { writer: adoption.writer }),
+      ...(adoption === undefined ? { epoch } : { writer: adoption.writer }),
       isSnapshotOnCall: true,
       world: this.world,
       durability: this.durability,
@@ -372,10 +374,53 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     services.log.info({ ...facts, tick: sim.tickOf(this.world), epoch: adoption.writer.epoch }, 'match restored');
   }
 
+  /**
+   * Nothing of a new match is written before the cluster knows that it is made here. Its id is stamped by the server that
+   * was asked for it, so that two rooms which are made for one request are one match; and the room's is the same.
+   * @returns the epoch of its journal
+   */
+  async #register(matchId: unknown): Promise<number> {
+    const { registry } = this.services;
+    this.matchId = typeof matchId === 'string' ? matchId : this.services.newMatchId();
+    this.roomId = this.matchId;
+    const { roomId, roomName } = this;
+    try {
+      return (await registry?.begin({ roomId, roomName, matchId: this.matchId })) ?? 1;
+    } catch (error) {
+      // There is no match that could have ended.
+      this.#ending = 'failed';
+      throw error;
+    }
+  }
+
+  /**
+   * Another process began this match and got no further, or not that anybody knows: what it has written is where the
+   * match goes on, and it can write no more.
+   */
+  async #takeOver(epoch: number): Promise<PendingAdoption | undefined> {
+    const { roomId, matchId } = this;
+    const { journal } = this.services;
+    const found = await journal.load(matchId);
+    if (found === undefined) return undefined;
+    const { simId, simVersion, schemaHash } = found.header;
+    if (schemaHash === undefined || !isSame({ simId, simVersion, schemaHash }, this.compatibility)) {
+      this.#ending = 'failed';
+      throw new GameError('MATCH_EXISTS', { matchId });
+    }
+    const writer = await journal.open(found.header, Math.max(epoch, found.epoch + 1));
+    const recorded = await journal.load(matchId);
+    return recorded && { roomId, recorded, writer, open: undefined };
+  }
+
+  /** Another process has this match, so nothing of it is this one's to write or to tell. */
+  get #isElsewhere(): boolean {
+    return this.services.registry?.owns(this.roomId) === false;
+  }
+
   #newHeader(): MatchHeader {
-    const { services } = this;
+    const { services, matchId } = this;
     return {
-      matchId: services.newMatchId(),
+      matchId,
       ...this.compatibility,
       tickRateHz: services.settings.tickRateHz,
       roomName: this.roomName,
@@ -722,6 +767,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.plugins.tick.stop();
     this.#stopRevocations();
     this.services?.seeking?.end(this.matchId);
+    if (this.#ending === 'running' && this.#isElsewhere) this.#ending = 'retired';
     if (this.#ending === 'running') this.#ending = 'abandoned';
     if (this.#ending !== 'failed' && this.#ending !== 'retired' && this.world !== undefined) {
       try {
@@ -733,6 +779,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
         this.onUncaughtException(error as Error, 'onDispose');
       }
     }
+    await this.services.registry?.released(this.roomId);
     this.services.log.info({ matchId: this.matchId, roomId: this.roomId, ending: this.#ending }, 'match disposed');
   }
 

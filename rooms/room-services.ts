@@ -1,4 +1,5 @@
 /** What rooms are given by the composition root, and what they show of themselves. */
+import type { RoomRegistry } from '../src/cluster/room-registry.ts';
 import type { InputTotals } from '../src/match/input-plugin.ts';
 import type { InterestTotals } from '../src/match/interest-plugin.ts';
 import type { MatchJournal } from '../src/match/journal.ts';
@@ -31,6 +32,8 @@ export interface RoomServices {
   readonly matchmaking?: Matchmaking;
   /** Where running matches ask for players; without it they wait for who comes by itself. */
   readonly seeking?: Seeking;
+  /** Who runs which room; without it nobody asks. */
+  readonly registry?: RoomRegistry;
   /** Whose sign-in ends while they play; without it nobody's does. */
   readonly revocations?: Revocations;
   readonly totals: {

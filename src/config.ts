@@ -41,6 +41,15 @@ export interface Config {
     readonly redisUrl: string | undefined;
     readonly natsUrl: string | undefined;
   };
+  readonly cluster: {
+    /** What this process does; without Redis always everything. */
+    readonly roles: readonly Role[];
+    readonly region: string;
+    /** By which address others reach this process; undefined: the one it listens on. */
+    readonly advertise: { readonly host: string; readonly port: number } | undefined;
+    /** Matches that this process takes at once. */
+    readonly matchSlots: number;
+  };
   readonly match: {
     readonly minutes: number;
     /** Bots fill a match up to this many seats. */
@@ -57,6 +66,9 @@ export interface Config {
 }
 
 const DURABILITIES = ['wal', 'batch', 'off'] as const;
+const ROLES = ['gate', 'realtime', 'worker'] as const;
+type Role = (typeof ROLES)[number];
+
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -124,7 +136,26 @@ const url = (...schemes: string[]) =>
       `wanted a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
     );
 
+const roles = z
+  .string()
+  .transform((text) => [...new Set(text.split(',').map((part) => part.trim()))])
+  .pipe(z.array(z.enum(ROLES, `wanted one or more of ${ROLES.join(', ')}, separated by commas`)));
+
+const hostAndPort = z
+  .string()
+  .max(300)
+  .transform((text, context): { host: string; port: number } => {
+    const [, bracketed, plain, port] = /^(?:\[([\da-fA-F:]+)\]|([\w.-]+)):(\d{1,5})$/.exec(text) ?? [];
+    const host = bracketed ?? plain;
+    if (host !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return { host, port: Number(port) };
+    context.addIssue({ code: 'custom', message: 'wanted host:port, such as 10.0.0.7:2567' });
+    return z.NEVER;
+  });
+
 const secret = (min: number) => z.string().min(min, `wanted at least ${min} characters`).max(256, 'wanted at most 256');
+
+/** Matches of 16 players at 30 Hz that one core runs with half of it to spare; see docs/performance.md. */
+const SLOTS_PER_CORE = 50;
 
 const KEYS = {
   HYPOGEUM_PORT: key(integer(0, 65_535), '2567', 'TCP port for HTTP and WebSocket; 0 takes any free one.'),
@@ -184,8 +215,29 @@ const KEYS = {
   REDIS_URL: key(
     url('redis', 'rediss'),
     undefined,
-    'Redis for leaderboards and journals of matches, such as redis://host:6379/0.',
-    'none: leaderboards are kept in memory, journals in files',
+    'Redis, by which several processes are one cluster, for journals of matches and leaderboards, such as redis://host:6379/0.',
+    'none: one process for itself, leaderboards in memory, journals in files',
+  ),
+  HYPOGEUM_ROLES: key(
+    roles,
+    ROLES.join(','),
+    `What this process does in a cluster: ${ROLES.join(', ')}, separated by commas. One without Redis does everything.`,
+  ),
+  HYPOGEUM_REGION: key(
+    z.string().regex(/^[a-z0-9-]{1,32}$/, 'wanted 1 to 32 lower-case letters, digits and -'),
+    'local',
+    'Where this process runs; new matches go to processes of the region in which they are asked for, if it has room.',
+  ),
+  HYPOGEUM_ADVERTISE: key(
+    hostAndPort,
+    undefined,
+    'Address and port by which the other processes of the cluster reach this one, such as 10.0.0.7:2567.',
+    'what it listens on; 127.0.0.1 if that is every address',
+  ),
+  HYPOGEUM_MATCH_SLOTS: key(
+    integer(1, 10_000),
+    String(SLOTS_PER_CORE),
+    'Matches that this process takes at once in a cluster. The default is for one core, which is what a process uses.',
   ),
   NATS_URL: key(
     url('nats', 'tls'),
@@ -264,6 +316,12 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     metrics: { token: rest.HYPOGEUM_METRICS_TOKEN },
     tokens: { key: rest.HYPOGEUM_TOKEN_KEY, minutes: rest.HYPOGEUM_TOKEN_MINUTES! },
     stores: { databaseUrl: rest.DATABASE_URL, redisUrl: rest.REDIS_URL, natsUrl: rest.NATS_URL },
+    cluster: {
+      roles: rest.REDIS_URL === undefined ? ROLES : rest.HYPOGEUM_ROLES!,
+      region: rest.HYPOGEUM_REGION!,
+      advertise: rest.HYPOGEUM_ADVERTISE,
+      matchSlots: rest.HYPOGEUM_MATCH_SLOTS!,
+    },
     match: {
       minutes: rest.HYPOGEUM_MATCH_MINUTES!,
       bots: Math.min(bots!, maxPlayers!),

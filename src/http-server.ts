@@ -22,6 +22,8 @@ import type { ClusterDirectory } from './cluster/directory.ts';
 import { RoomGate } from './cluster/gate.ts';
 import type { GateTotals } from './cluster/gate-totals.ts';
 import { type HopMarks, hopOf } from './cluster/hop-mark.ts';
+import type { MatchIds } from './cluster/match-ids.ts';
+import type { Framework } from './clustering.ts';
 import type { Config } from './config.ts';
 import { GuardedTransport } from './guarded-transport.ts';
 import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
@@ -89,6 +91,16 @@ export interface HttpServerOptions {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly rooms: Record<string, RegisteredHandler>;
+  /** One process for itself without it. */
+  readonly cluster?: Pick<Framework, 'presence' | 'driver'> & {
+    readonly matchIds: MatchIds;
+    /** False: this process takes part in matchmaking and hosts no rooms. */
+    readonly hostsRooms: boolean;
+    /** False while joins cannot be answered, as the processes cannot reach one another. */
+    isReachable(): boolean;
+    /** Where a new room is made. @throws GameError NO_SLOTS */
+    selectProcess(roomName: string, options: object): Promise<string>;
+  };
   /** What the areas answer under `/api`, `/auth` and `/.well-known`. */
   readonly api: {
     readonly routes: readonly Route[];
@@ -166,8 +178,19 @@ export class HttpServer {
     this.#http.on('error', (error) => {
       if (this.#http.listening) log.error({ err: error }, 'HTTP server');
     });
+    const { cluster } = options;
     this.#framework = defineServer({
       rooms: options.rooms,
+      ...(cluster === undefined
+        ? {}
+        : {
+            presence: cluster.presence,
+            driver: cluster.driver,
+            isStandaloneMatchMaker: !cluster.hostsRooms,
+          }),
+      // Always given: the framework would go on with that of a former server of the process.
+      selectProcessIdToCreateRoom: async (roomName, creation) =>
+        cluster === undefined ? matchMaker.processId : cluster.selectProcess(roomName, creation as object),
       transport: this.#transport,
       greet: false,
       ...(options.beforeListen === undefined ? {} : { beforeListen: options.beforeListen }),
@@ -273,7 +296,16 @@ export class HttpServer {
       if (exposed === 'reconnect' && typeof options?.['reconnectionToken'] !== 'string') {
         throw new GameError('INVALID_INPUT', { key: 'reconnectionToken' });
       }
-      const reservation = await matchMaker[exposed](roomName, options, context);
+      const { cluster } = this.#options;
+      if (cluster?.isReachable() === false) throw new GameError('STORE_UNAVAILABLE', { store: 'redis' });
+      const own = cluster === undefined ? options : cluster.matchIds.ofPlayer(options);
+      const ask = () => matchMaker[exposed](roomName, own, context);
+      // Of two that made one room the other was first, and now it is listed; or a process was full sooner than it seemed.
+      const reservation = await ask().catch((error: unknown) => {
+        const code = refusalIn(error)?.code;
+        if (code !== 'MATCH_EXISTS' && code !== 'NO_SLOTS') throw error;
+        return ask();
+      });
       metrics.countJoin(exposed);
       return reservation;
     } catch (error) {

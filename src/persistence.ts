@@ -129,6 +129,8 @@ async function openAll(
   open: (() => Promise<unknown> | unknown)[],
   close: () => Promise<void>,
 ): Promise<Persistence> {
+  // The others of the cluster do it.
+  const isWorker = config.cluster.roles.includes('worker');
   const back = new Set<() => void>();
   const away = new Set<string>();
   const noteState = (store: string) => (state: GuardState) => {
@@ -244,7 +246,7 @@ async function openAll(
       if (!isAway(error)) log.warn({ err: error }, 'seasons could not be closed; tried again');
     },
   });
-  closer.start();
+  if (isWorker) closer.start();
   open.push(() => closer.stop());
   const leaderboards = new Leaderboards({
     boards: BOARDS,
@@ -268,7 +270,7 @@ async function openAll(
     tail,
     onChange: noteFollower,
   });
-  projector.start();
+  if (isWorker) projector.start();
   open.push(() => projector.stop());
   const reactors = new Reactors({
     log: eventLog,
@@ -279,7 +281,7 @@ async function openAll(
     onChange: noteFollower,
     onParked: noteParked,
   });
-  reactors.start();
+  if (isWorker) reactors.start();
   open.push(() => reactors.stop());
 
   const bus = await openBus(config, { log: eventLog, store: views, parked, tail }, open, {

@@ -13,9 +13,14 @@ import { prepareDataFolder, readOrCreateSecret } from './adapters/data-folder.ts
 import { FileJournal } from './adapters/file-journal.ts';
 import { FileReplays } from './adapters/file-replays.ts';
 import { RouteTotals } from './api/route-totals.ts';
+import { claiming } from './cluster/claiming.ts';
+import { MatchIds } from './cluster/match-ids.ts';
+import type { RoomRegistry } from './cluster/room-registry.ts';
+import { clusterMetrics } from './cluster-metrics.ts';
+import { type Clustering, openClustering, openFramework } from './clustering.ts';
 import type { Config } from './config.ts';
 import { HttpServer } from './http-server.ts';
-import { adoptUnfinished } from './match/adopt-all.ts';
+import { type AdoptAllDeps, adoptUnfinished } from './match/adopt-all.ts';
 import { identityFault } from './match/colyseus-internals.ts';
 import type { Compatibility } from './match/compatibility.ts';
 import { InputTotals } from './match/input-plugin.ts';
@@ -23,6 +28,7 @@ import { InterestTotals } from './match/interest-plugin.ts';
 import type { MatchJournal } from './match/journal.ts';
 import { JournalTotals } from './match/journal-totals.ts';
 import { PingTotals } from './match/ping-plugin.ts';
+import { RecentTicks } from './match/recent-ticks.ts';
 import type { ReplayStore } from './match/replay-store.ts';
 import { RoomTotals } from './match/room-totals.ts';
 import { MatchSettler } from './match/settler.ts';
@@ -133,9 +139,9 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     modes: (options.modes ?? modesOf(config)).filter(({ roomName }) => Object.hasOwn(rooms, roomName)),
     newMatchId,
     isDraining: () => !health.isReady,
-    regions: () => [{ region: 'local', pingUrl: '/healthz' }],
-    ownRegion: 'local',
-    isWorker: true,
+    regions: () => [{ region: config.cluster.region, pingUrl: '/healthz' }],
+    ownRegion: config.cluster.region,
+    isWorker: config.cluster.roles.includes('worker'),
   });
   const settler = new MatchSettler({
     journal,
@@ -147,11 +153,25 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     onLost: (matchId) => log.error({ matchId }, 'a result is lost: neither journal nor log could be written'),
   });
 
+  const matchIds = new MatchIds(newMatchId);
+  const framework = await openFramework(config, log);
+  let clustering: Clustering | undefined;
+  const registry: RoomRegistry = {
+    begin: (room) => clustering!.membership.begin(room),
+    owns: (roomId) => clustering!.membership.owns(roomId),
+    released: (roomId) => clustering!.membership.released(roomId),
+  };
   const services: RoomServices = {
     log,
     scheduler: new TickScheduler({
       reportFault: (error) => log.error({ err: error }, 'bug in handling a bug of a room'),
+      ...(config.stores.redisUrl === undefined ? {} : { isHeld: () => clustering!.membership.isFenced }),
     }),
+    registry,
+    onRetire(roomId) {
+      framework.disown(roomId);
+      clustering!.membership.forget(roomId);
+    },
     journal,
     replays,
     settler,
@@ -199,8 +219,19 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       totals: routeTotals,
     },
     rooms: Object.fromEntries(
-      Object.entries(rooms).map(([name, room]) => [name, defineRoom(admitting(room, verify), { services })]),
+      Object.entries(rooms).map(([name, room]) => {
+        const handler = defineRoom(admitting(room, verify), { services });
+        handler.on('create', ({ roomId }: Room) => void clustering!.membership.opened(roomId));
+        return [name, handler];
+      }),
     ),
+    cluster: {
+      ...framework,
+      matchIds,
+      hostsRooms: config.cluster.roles.includes('realtime'),
+      isReachable: () => clustering!.membership.isReachable,
+      selectProcess: (roomName, creation) => clustering!.selectProcess(roomName, creation),
+    },
     monitorPasswordHash: monitor.hash,
     clientDir: options.clientDir ?? CLIENT_DIR,
     // A tick that is due need not wait until all of what has arrived is read.
@@ -208,7 +239,40 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     // In a cluster it is the others who go on with what a process leaves behind.
     ...(config.stores.redisUrl === undefined ? { beforeListen: () => former.adopt() } : {}),
   });
-  const former = new FormerMatches({ journal, rooms: options.rooms ?? ROOMS, totals: totals.room, log });
+  const plays = playsOf(rooms);
+  const recentTicks = new RecentTicks(totals.tick);
+  try {
+    clustering = await openClustering({
+      config,
+      log,
+      framework,
+      matchIds,
+      plays,
+      port: () => http.port,
+      isDraining: () => !health.isReady,
+      tickP99Ms: () => recentTicks.p99Ms(performance.now()),
+    });
+  } catch (error) {
+    await http.close();
+    await queues.close();
+    await settler.close();
+    await ownJournal?.close();
+    await persistence.close();
+    throw error;
+  }
+  const { membership } = clustering;
+  membership.onRoomLost((roomId) => {
+    log.warn({ roomId }, 'another process has this room; it ends here');
+    const room = matchMaker.getLocalRoomById(roomId) as unknown;
+    if (room instanceof GameRoom) room.retire();
+  });
+  metrics.addSource(() => clusterMetrics(clustering!));
+  const former = new FormerMatches({
+    journal: claiming(journal, membership),
+    plays,
+    totals: totals.room,
+    log,
+  });
 
   let closing: Promise<void> | undefined;
   let tidying: Promise<void> = Promise.resolve();
@@ -218,6 +282,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     queues.matchmaking.close();
     await http.close();
     await queues.close();
+    await clustering!.close();
     // Also ends the tidying: what it has not settled waits for the next start.
     const waiting = await settler.close();
     await tidying;
@@ -232,6 +297,10 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
           await former.release();
           throw error;
         });
+        await clustering!.join();
+        if (config.stores.redisUrl !== undefined) {
+          log.info({ processId: membership.processId, roles: config.cluster.roles }, 'member of the cluster');
+        }
         former.open();
         queues.start();
         // Loading it takes a tenth of a second: not in the middle of the first rated match, and not before players may come.
@@ -284,8 +353,8 @@ async function openJournal(config: Config, totals: JournalTotals, log: Logger): 
 }
 
 interface FormerDeps {
-  readonly journal: MatchJournal;
-  readonly rooms: RoomClasses;
+  readonly journal: AdoptAllDeps['journal'];
+  readonly plays: Readonly<Record<string, Compatibility>>;
   readonly totals: RoomTotals;
   readonly log: Logger;
 }
@@ -302,7 +371,7 @@ class FormerMatches {
 
   /** Goes on with all that fit, before anybody can come. */
   async adopt(): Promise<void> {
-    const { journal, rooms, totals, log } = this.#deps;
+    const { journal, plays, totals, log } = this.#deps;
     const fault = identityFault();
     if (fault !== undefined) {
       log.error({ fault }, 'the installed @colyseus/schema is not the one that rooms can be restored with: none is');
@@ -312,7 +381,7 @@ class FormerMatches {
     const startedMs = performance.now();
     await adoptUnfinished({
       journal,
-      plays: playsOf(rooms),
+      plays,
       open: this.#opening.promise,
       onFault: (error, matchId) => log.error({ err: error, matchId }, 'a match of a former process cannot be restored'),
       onOutcome: ({ matchId }, outcome) => {

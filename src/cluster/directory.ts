@@ -14,9 +14,11 @@ export type Role = 'gate' | 'realtime' | 'worker';
 export interface ProcessLoad {
   /** 99th percentile of a whole tick over the last seconds, ms; 0 without rooms. */
   readonly tickP99Ms: number;
-  /** Players connected. */
+  /** Players connected to its rooms. */
   readonly players: number;
   readonly rooms: number;
+  /** Matches that it takes at once, see `HYPOGEUM_MATCH_SLOTS`. */
+  readonly matchSlots: number;
   /** Room for so many more matches. */
   readonly matchSlotsAvailable: number;
 }
@@ -60,13 +62,22 @@ export type RoomPlace =
   | { readonly state: 'parked' }
   | { readonly state: 'unknown' };
 
+export interface RoomOwner {
+  readonly processId: string;
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface ClusterDirectory {
   /** Processes that live, this one included, as last heard; no call to a store. */
   processes(): readonly ProcessCard[];
   /** @throws GameError STORE_UNAVAILABLE */
   placeOf(roomId: string): Promise<RoomPlace>;
   /** Calls back when a room has another owner (or a first one), from now on. Returns what ends it. */
-  onOwner(listener: (roomId: string, owner: { processId: string; host: string; port: number }) => void): () => void;
-  /** Calls back when a process died or was declared dead, with the rooms that were its own. Returns what ends it. */
+  onOwner(listener: (roomId: string, owner: RoomOwner) => void): () => void;
+  /**
+   * Calls back when a process died or was declared dead, with the rooms that were its own. At least once a death, and
+   * again for rooms that are left over. Returns what ends it.
+   */
   onDeath(listener: (processId: string, rooms: readonly RoomRecord[]) => void): () => void;
 }

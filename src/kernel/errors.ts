@@ -66,6 +66,8 @@ export const ERRORS = {
   PROCESS_UNAVAILABLE: { status: 503, retry: true, text: 'No process of the cluster answers; try again.' },
   MATCH_ENDED: { status: 410, retry: false, text: 'This match has ended; join another one.' },
   MATCH_FAILED: { status: 500, retry: false, text: 'This match was ended by a bug; its journal was kept.' },
+  MATCH_EXISTS: { status: 409, retry: true, text: 'There is a match of that id already, or one is being made.' },
+  NO_SLOTS: { status: 503, retry: true, text: 'No process has room for another match; try again soon.' },
   SEAT_TAKEN: { status: 409, retry: false, text: 'This player already has a seat in this match.' },
   JOIN_TIMEOUT: { status: 408, retry: true, text: 'The client took a seat and never said that it is there.' },
   SLOW_CONSUMER: { status: 408, retry: true, text: 'The connection does not keep up with the match.' },

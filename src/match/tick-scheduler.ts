@@ -190,6 +190,7 @@ class Loop implements TickLoop {
 export class TickScheduler {
   readonly #clock: SchedulerClock;
   readonly #reportFault: (error: unknown) => void;
+  readonly #isHeld: (() => boolean) | undefined;
   readonly #loops = new Set<Loop>();
   readonly #rateGroups = new Map<number, RateGroup>();
   readonly #heap: Loop[] = [];
@@ -205,9 +206,17 @@ export class TickScheduler {
   #preemptions = 0;
   #faults = 0;
 
-  /** @param reportFault told when a task's own `onFault` throws: a bug in the handling of a bug */
-  constructor(options: { readonly reportFault: (error: unknown) => void; readonly clock?: SchedulerClock }) {
+  /**
+   * @param reportFault told when a task's own `onFault` throws: a bug in the handling of a bug
+   * @param isHeld asked before every tick: while it says so no loop ticks, and slots of the grid pass unused
+   */
+  constructor(options: {
+    readonly reportFault: (error: unknown) => void;
+    readonly clock?: SchedulerClock;
+    readonly isHeld?: () => boolean;
+  }) {
     this.#reportFault = options.reportFault;
+    this.#isHeld = options.isHeld;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
   }
 
@@ -327,6 +336,7 @@ export class TickScheduler {
 
   #tick(loop: Loop, nowMs: number): void {
     loop.take(nowMs);
+    if (this.#isHeld?.() === true) return;
     this.#ticks++;
     this.#dropped += loop.dropped;
     if (loop.nextMs <= nowMs) this.#catchUps++;

@@ -1,0 +1,34 @@
+/**
+ * One id for one creation of a room. The framework asks another process to make a room and, when no answer came in time,
+ * makes it here: both must be the same match, and then it is settled which of the two rooms stays. So whoever asks gives
+ * the id, never the client and never the room.
+ */
+
+/** What a room is made with. */
+export interface CreationOptions {
+  /** Also the id of the room. */
+  matchId?: string;
+}
+
+export class MatchIds {
+  readonly #newMatchId: () => string;
+  /** Options of players: of no other may the id be set here, as another part of the server has given it. */
+  readonly #ofPlayers = new WeakSet<object>();
+
+  /** @param newMatchId unique over all processes and starts */
+  constructor(newMatchId: () => string) {
+    this.#newMatchId = newMatchId;
+  }
+
+  /** A copy of what a player sent, without an id of its own making. */
+  ofPlayer<O extends object>(options: O | undefined): O {
+    const { matchId: _, ...own } = (options ?? {}) as O & CreationOptions;
+    this.#ofPlayers.add(own);
+    return own as unknown as O;
+  }
+
+  /** Call once for each creation, before anybody is asked to make the room. */
+  stamp(options: CreationOptions): void {
+    if (this.#ofPlayers.has(options)) options.matchId = this.#newMatchId();
+  }
+}
