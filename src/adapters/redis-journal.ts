@@ -65,8 +65,8 @@ const RENEW_EVERY_MS = 600_000;
 const REMOVED_MS = 3_600_000;
 /** A match is in the index a moment before its stream is made. */
 const INDEX_GRACE_MS = 60_000;
-/** Stream entries of one answer; more would hold up other matches. */
-const PAGE = 1_000;
+/** Stream entries of one answer, two minutes of a match: some milliseconds in which Redis does nothing else. */
+const PAGE = 4_000;
 const REMOVED_ID = '18446744073709551615-1';
 
 /** The stream must end with the entry that was seen (none: not exist). */
