@@ -96,12 +96,12 @@ export function valuesOf(entity: Schema): readonly unknown[] {
   return entity[$values];
 }
 
-function changeTreeOf(entity: Schema): ChangeTree {
+function changeTreeOf(entity: Structure): ChangeTree {
   return entity[$changes] as ChangeTree;
 }
 
 /** True while the instance is part of a state that has an encoder. */
-export function isAttached(entity: Schema): boolean {
+export function isAttached(entity: Structure): boolean {
   return changeTreeOf(entity).root !== undefined;
 }
 
@@ -444,6 +444,16 @@ export function nextMapPlaceOf(map: AnyMap): number {
 
 export function setNextMapPlace(map: AnyMap, place: number): void {
   (map as unknown as Journaled).journal.nextIndex = place;
+}
+
+/**
+ * Makes a collection part of a view, but nothing that is in it. A full state then says what is not there any more; of a
+ * collection that a view does not have it says nothing at all, and a client would keep what it knew.
+ */
+export function showCollection(view: StateView, collection: AnyMap | AnyArray): void {
+  let tree: ChangeTree | undefined = collection[$changes] as ChangeTree;
+  (view as unknown as { _bindRoot(root: unknown): void })._bindRoot(tree.root);
+  for (; tree !== undefined; tree = tree.parent?.[$changes] as ChangeTree | undefined) view.markVisible(tree);
 }
 
 /** The encoder of a room with a state. */

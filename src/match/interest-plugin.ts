@@ -11,10 +11,12 @@
  * ones carry the owner tag, and positions are told by `move`.
  */
 import { type Client, ClientState, type Room, RoomPlugin } from '@colyseus/core';
-import { type Schema, StateView } from '@colyseus/schema';
+import { ArraySchema, MapSchema, type Schema, StateView } from '@colyseus/schema';
 import type { ByteReader, ByteWriter } from '../kernel/bytes.ts';
 import { CLOSE } from '../kernel/errors.ts';
 import {
+  type AnyArray,
+  type AnyMap,
   assertColyseusInternals,
   bufferedBytesOf,
   FIELD_CHANGED,
@@ -24,6 +26,8 @@ import {
   isPlaceBeingVacated,
   refIdOf,
   renewViewChanges,
+  type Structure,
+  showCollection,
   socketOf,
   structureHeader,
   valuesOf,
@@ -193,6 +197,8 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
   #totals: InterestTotals;
   readonly #grid: SpatialGrid;
   readonly #observers = new Map<string, Observer>();
+  /** Of a restored state: who comes back may know something in them that is gone. */
+  #collections: (AnyMap | AnyArray)[] = [];
   /** The patch's clients in order, where they observe. */
   readonly #live: (Observer | undefined)[] = [];
   readonly #slow: Client[] = [];
@@ -397,7 +403,10 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
    * @param structures those of the restored state, by number
    * @throws RangeError if the bytes do not fit the state
    */
-  restore(from: ByteReader, structures: ReadonlyMap<number, unknown>): void {
+  restore(from: ByteReader, structures: ReadonlyMap<number, Structure>): void {
+    for (const structure of structures.values()) {
+      if (structure instanceof MapSchema || structure instanceof ArraySchema) this.#collections.push(structure);
+    }
     for (let left = from.varint(); left > 0; left--) {
       const refId = from.varint();
       const isAlways = from.u8() === 1;
@@ -657,6 +666,7 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     let observer = this.#observers.get(client.sessionId);
     if (observer === undefined) {
       const view = client.view ?? new StateView();
+      for (const collection of this.#collections) if (isAttached(collection)) showCollection(view, collection);
       observer = new Observer(client, view, this.#slots, this.#options.budgetBytesPerSecond * BURST_SECONDS);
       this.#observers.set(client.sessionId, observer);
     }

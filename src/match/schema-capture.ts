@@ -112,6 +112,16 @@ export class SchemaCapture<State extends Schema> {
    * @throws RangeError if the bytes are not a capture of such a state
    */
   read(from: ByteReader): RestoredState<State> {
+    try {
+      return this.#read(from);
+    } catch (error) {
+      if (error instanceof RangeError) throw error;
+      // Schema refuses values of the wrong kind in its own way, and a text may not be UTF-8.
+      throw new RangeError(`it does not fit the state: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  #read(from: ByteReader): RestoredState<State> {
     const nextRefId = from.varint();
     const structures = new Map<number, Structure>();
     const state = this.#readInstance(from, structures, 0);
