@@ -308,4 +308,84 @@ describe('what we take for granted of Colyseus', () => {
     assert.equal(ref.hold, hold);
     assert.throws(() => internals.holdFrames({ ref: {} } as unknown as Client, hold), /cannot hold frames back/);
   });
+
+  it('a number given to a structure beforehand is kept when it becomes part of a state, also by an array', () => {
+    const Listed = schema({ list: t.array(Thing), things: t.map(Thing) }, 'InternalsListed');
+    const state = new Listed();
+    const thing = new Thing();
+    internals.presetRefId(thing, 40);
+    internals.presetRefId(state.list, 41);
+    state.list.push(thing);
+    const encoder = new Encoder(state);
+    assert.deepEqual([internals.refIdOf(thing), internals.refIdOf(state.list)], [40, 41]);
+    internals.setNextRefId(encoder, 50);
+    const next = new Thing();
+    state.things.set('a', next);
+    assert.equal(internals.refIdOf(next), 50);
+    assert.equal(internals.nextRefIdOf(encoder), 51);
+  });
+
+  it('places of a map count up, are free after the patch that tells, and go on from where they are set', () => {
+    const { state, encoder } = stateWithThing();
+    state.things.set('b', new Thing());
+    assert.deepEqual({ ...internals.mapPlacesOf(state.things) }, { a: 0, b: 1 });
+    state.things.delete('a');
+    assert.ok('a' in internals.mapPlacesOf(state.things));
+    encoder.discardChanges();
+    assert.deepEqual({ ...internals.mapPlacesOf(state.things) }, { b: 1 });
+    assert.equal(internals.nextMapPlaceOf(state.things), 2);
+    internals.setNextMapPlace(state.things, 9);
+    state.things.set('a', new Thing());
+    assert.deepEqual({ ...internals.mapPlacesOf(state.things) }, { b: 1, a: 9 });
+  });
+
+  it('a collection can be in a view with nothing of what is in it, and is then told as empty', () => {
+    const { state, encoder } = stateWithThing();
+    const mirror = new ThingState();
+    const decoder = new Decoder(mirror);
+    const first = new StateView();
+    first.add(state.things.get('a')!);
+    const whole = (view: StateView) => {
+      const at = { offset: 0 };
+      encoder.encodeAll(at);
+      return encoder.encodeAllView(view, at.offset, at);
+    };
+    decoder.decode(whole(first));
+    assert.equal(mirror.things.size, 1);
+    const bare = new StateView();
+    decoder.decodeResync(whole(bare));
+    assert.equal(mirror.things.size, 1, 'a view without the collection says nothing of it');
+    internals.showCollection(bare, state.things);
+    decoder.decodeResync(whole(bare));
+    assert.equal(mirror.things.size, 0);
+  });
+
+  it('the fields of a class are named with their kind, and kinds that are not kept are refused', () => {
+    const Kinds = schema(
+      {
+        value: t.uint8(),
+        angle: t.angle({ bits: 8 }),
+        thing: t.ref(Thing),
+        things: t.map(Thing).view(4),
+        words: t.array('string').fullStateOnly(),
+      },
+      'InternalsKinds',
+    );
+    assert.deepEqual(
+      internals.schemaFieldsOf(new Kinds()).map(({ name, shape, delivery }) => [name, shape.kind, delivery]),
+      [
+        ['value', 'value', '///'],
+        ['angle', 'value', '///'],
+        ['thing', 'instance', '///'],
+        ['things', 'map', '4///'],
+        ['words', 'array', '/full//'],
+      ],
+    );
+    const Bag = schema({ bag: t.collection(Thing) }, 'InternalsBag');
+    assert.throws(() => internals.schemaFieldsOf(new Bag()), /InternalsBag\.bag is a collection/);
+  });
+
+  it('a state that is put up again passes the check of a start', () => {
+    assert.equal(internals.identityFault(), undefined);
+  });
 });

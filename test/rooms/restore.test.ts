@@ -1,0 +1,357 @@
+import assert from 'node:assert/strict';
+import { matchMaker } from '@colyseus/core';
+import { Callbacks } from '@colyseus/sdk';
+import { compatibilityOf, type GameRoom } from '../../rooms/game-room.ts';
+import { hashText } from '../../src/kernel/hash.ts';
+import type { MatchSetup } from '../../src/kernel/simulation.ts';
+import { type Adoption, adoptMatch, isParkedRoom } from '../../src/match/adoption.ts';
+import type { Compatibility } from '../../src/match/compatibility.ts';
+import { restoreMatch } from '../../src/match/restore.ts';
+import { arena } from '../../src/sim/arena.ts';
+import { GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
+import { TagRoom } from '../fixtures/tag/tag-room.ts';
+import { ProbeArena } from './probe-rooms.ts';
+
+/** Live at once, with bots. */
+class LiveArena extends ProbeArena {
+  protected override settings() {
+    return { botsFillTo: 4, maxPlayers: 6 };
+  }
+
+  protected override setupMatch(seed: number): MatchSetup {
+    return { ...super.setupMatch(seed), warmupTicks: 1 };
+  }
+}
+
+let poison = Number.POSITIVE_INFINITY;
+
+/** Cannot be simulated past a tick. */
+class PoisonedArena extends LiveArena {
+  protected override project(world: ProbeArena['match']['world'], tick: number): void {
+    if (tick >= poison) throw new TypeError('a bug that comes again');
+    super.project(world, tick);
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: any game
+type AnyRoom = GameRoom<any, any, any>;
+
+const ROOMS = { arena: LiveArena, tag: TagRoom, poisoned: PoisonedArena };
+
+/** What a player has in its hands, and what it is told to come and go. */
+class Eyes {
+  readonly objects = new Map<string, object>();
+  readonly changes: string[] = [];
+  readonly #player: TestPlayer;
+  readonly #maps: readonly string[];
+
+  constructor(player: TestPlayer, maps: readonly string[]) {
+    this.#player = player;
+    this.#maps = maps;
+    const callbacks = Callbacks.get(player.room as never) as unknown as Record<
+      'onAdd' | 'onRemove',
+      (map: string, run: (thing: unknown, key: string) => void, immediate?: boolean) => void
+    >;
+    for (const map of maps) {
+      callbacks.onAdd(map, (_, key) => void this.changes.push(`+${map}.${key}`), false);
+      callbacks.onRemove(map, (_, key) => void this.changes.push(`-${map}.${key}`));
+    }
+  }
+
+  look(): Map<string, object> {
+    const found = new Map<string, object>();
+    for (const map of this.#maps) {
+      this.#player.state[map]?.forEach((thing: object, key: string) => void found.set(`${map}.${key}`, thing));
+    }
+    return found;
+  }
+
+  remember(): this {
+    this.changes.length = 0;
+    this.objects.clear();
+    for (const [key, thing] of this.look()) this.objects.set(key, thing);
+    return this;
+  }
+
+  /** What is still there is the same object, and nothing that stayed was told to come or go. */
+  assertSame(): void {
+    const now = this.look();
+    let kept = 0;
+    for (const [key, thing] of this.objects) {
+      if (!now.has(key)) continue;
+      kept++;
+      assert.equal(now.get(key), thing, key);
+      assert.ok(!this.changes.includes(`+${key}`), `${key} was told to come`);
+    }
+    assert.ok(kept > 0);
+  }
+}
+
+describe('a room whose process is gone', () => {
+  let game: GameServer;
+  let plays: Record<string, Compatibility>;
+  const faults: unknown[] = [];
+
+  before(async () => {
+    game = await GameServer.start({ rooms: ROOMS });
+    plays = Object.fromEntries(Object.entries(ROOMS).map(([name, room]) => [name, compatibilityOf(room)]));
+  });
+  afterEach(async () => {
+    await game.clear();
+    faults.length = 0;
+    poison = Number.POSITIVE_INFINITY;
+  });
+  after(() => game.close());
+
+  const adopt = (matchId: string): Promise<Adoption> =>
+    adoptMatch(
+      { journal: game.server.services.journal, plays, onFault: (error) => void faults.push(error) },
+      { matchId },
+    );
+  const disposed = (roomId: string) =>
+    until(() => matchMaker.getLocalRoomById(roomId) === undefined, 'the room to end');
+
+  /** The room ends as its process would: without a word to the journal. */
+  async function die(room: AnyRoom): Promise<void> {
+    await room.plugins.journal.flush();
+    room.retire();
+    await disposed(room.roomId);
+  }
+
+  async function playing(name: string, players: number, maps: readonly string[]) {
+    const room = await game.createRoom<LiveArena>(name);
+    const joined: TestPlayer[] = [];
+    for (let i = 0; i < players; i++) joined.push(await game.join(room.roomId, { name: `P${i}` }));
+    for (const player of joined) {
+      await player.seat();
+      await player.patched(3);
+    }
+    const eyes = joined.map((player) => new Eyes(player, maps));
+    return { room, joined, eyes };
+  }
+
+  it('goes on in another one for players who never notice: same room, seats, objects, and no score lost', async () => {
+    const { room, joined, eyes } = await playing('arena', 2, ['avatars', 'scores', 'rockets']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    await until(() => room.match.world.tick > 70, 'a snapshot or two');
+    for (const player of joined) await player.patched(1);
+    for (const one of eyes) one.remember();
+    const seats = await Promise.all(joined.map((player) => player.seat()));
+    const tokens = joined.map(({ room: { reconnectionToken } }) => reconnectionToken);
+    await die(room);
+    const recorded = (await game.server.services.journal.load(matchId))!;
+    const journaled = restoreMatch(arena, recorded).world;
+    const ccu = matchMaker.stats.local.ccu;
+
+    const adopted = await adopt(matchId);
+    assert.deepEqual(adopted, { kind: 'adopted', roomId: room.roomId, epoch: 2, ticks: recorded.entries.length });
+    assert.deepEqual(faults, []);
+    const again = game.room<LiveArena>(room.roomId);
+    assert.notEqual(again, room);
+    assert.equal(
+      hashText(arena.hash(again.match.world, { hi: 0, lo: 0 })),
+      hashText(arena.hash(journaled, { hi: 0, lo: 0 })),
+    );
+    assert.equal(matchMaker.stats.local.ccu, ccu + 2);
+    await until(() => joined.every(({ resumes }) => resumes === 1), 'both to be back');
+    for (const [i, player] of joined.entries()) {
+      await player.patched(3);
+      assert.equal(await player.seat(), seats[i]);
+      assert.notEqual(player.room.reconnectionToken, tokens[i]);
+      eyes[i]!.assertSame();
+      const scores = [...player.state.scores.values()];
+      assert.equal(scores.length, 4);
+      for (const score of scores) {
+        const { seat } = score;
+        assert.ok(score.frags >= journaled.frags(seat) && score.deaths >= journaled.deaths(seat));
+        assert.equal(score.name, journaled.name(seat));
+      }
+    }
+    const [listing] = await matchMaker.query({ roomId: room.roomId } as object);
+    assert.equal(listing?.clients, 2);
+    const ticks = again.entries.map(({ tick }) => tick);
+    assert.deepEqual(
+      ticks,
+      Array.from(ticks, (_, i) => ticks[0]! + i),
+      'not a tick is left out or played twice',
+    );
+    const next = again.entries.find(({ tick }) => tick === recorded.entries.length);
+    assert.deepEqual(next?.events, [], 'nobody joins or leaves again');
+    assert.deepEqual(game.bugs, []);
+  });
+
+  it('goes on time after time, also for who was away while it moved', async () => {
+    const { room, joined, eyes } = await playing('arena', 2, ['avatars', 'scores']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    const [player, away] = joined as [TestPlayer, TestPlayer];
+    for (const one of eyes) one.remember();
+    // Its next tries come to late for the first owner.
+    away.room.reconnection.minDelay = 1_500;
+    away.room.reconnection.maxDelay = 1_500;
+    let now: AnyRoom = room;
+    for (let epoch = 2; epoch <= 4; epoch++) {
+      await die(now);
+      assert.equal((await adopt(matchId)).kind, 'adopted');
+      now = game.room<LiveArena>(room.roomId);
+      await until(() => player.resumes === epoch - 1, 'the player to be back');
+      await player.patched(2);
+    }
+    await until(() => away.resumes > 0, 'the other one to be back');
+    for (const one of joined) await one.patched(3);
+    for (const one of eyes) one.assertSame();
+    assert.equal(now.plugins.journal.epoch, 4);
+    assert.deepEqual(game.bugs, []);
+  });
+
+  it('goes on whatever the game: tag knows nothing of it', async () => {
+    const { room, joined, eyes } = await playing('tag', 2, ['runners']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    const input = joined[1]!.room.input<{ moveX: number }>();
+    input.data.moveX = -1;
+    for (let i = 0; i < 5; i++) input.send();
+    await until(() => input.lastProcessed === 5, 'the inputs');
+    await joined[1]!.patched(2);
+    for (const one of eyes) one.remember();
+    const x = joined[0]!.state.runners.get('1').x;
+    await die(room);
+    assert.equal((await adopt(matchId)).kind, 'adopted');
+    await until(() => joined.every(({ resumes }) => resumes === 1), 'both to be back');
+    for (const player of joined) await player.patched(3);
+    for (const one of eyes) one.assertSame();
+    assert.equal(joined[0]!.state.runners.get('1').x, x);
+    input.send();
+    await until(() => input.pendingCount === 0, 'an input to be answered');
+  });
+
+  it('lets a page that was reloaded in again by its token, and nobody by a token of before', async () => {
+    const { room, joined } = await playing('arena', 1, ['scores']);
+    const [player] = joined as [TestPlayer];
+    const { matchId } = player.welcomes[0]!;
+    const seat = await player.seat();
+    const { reconnectionToken, sessionId } = player.room;
+    player.room.reconnection.enabled = false;
+    await die(room);
+    assert.equal((await adopt(matchId)).kind, 'adopted');
+    const client = await game.client();
+    await assert.rejects(client.reconnect(`${room.roomId}:forged-token`));
+    const after = game.adopt(await client.reconnect(reconnectionToken));
+    assert.equal(after.room.sessionId, sessionId);
+    assert.equal(await after.seat(), seat);
+    await after.avatar();
+  });
+
+  it('waits for its players, but not for long: who does not come back loses its seat in the end, and is counted out', async () => {
+    const { room, joined } = await playing('arena', 2, ['scores']);
+    const [player, lost] = joined as [TestPlayer, TestPlayer];
+    const { matchId } = player.welcomes[0]!;
+    const lostSeat = await lost.seat();
+    lost.room.reconnection.enabled = false;
+    await die(room);
+    const ccu = matchMaker.stats.local.ccu;
+    assert.equal((await adopt(matchId)).kind, 'adopted');
+    const again = game.room<LiveArena>(room.roomId);
+    const { tick } = again.match.world;
+    await until(() => again.match.world.tick > tick, 'it to go on without');
+    await player.patched(2);
+    assert.equal(player.state.scores.get(String(lostSeat)).isConnected, false);
+    const clock = again.clock as unknown as { now: () => number };
+    clock.now = () => performance.now() + 61_000;
+    await until(
+      () => again.entries.some(({ events }) => events.some(({ kind }) => kind === 'leave')),
+      'the seat to be free',
+    );
+    await until(() => matchMaker.stats.local.ccu === ccu + 1, 'it to be counted out');
+    const listed = async () => (await matchMaker.query({ roomId: room.roomId } as object))[0]?.clients;
+    await until(async () => (await listed()) === 1, 'the listing');
+    assert.deepEqual(game.bugs, []);
+  });
+
+  it('is handed over without a tick lost, or taken back as if nothing had been', async () => {
+    const { room, joined, eyes } = await playing('arena', 1, ['avatars', 'scores']);
+    const [player] = joined as [TestPlayer];
+    const { matchId } = player.welcomes[0]!;
+    assert.deepEqual(await room.handOver(), { epoch: 1 });
+    const frozenAt = room.match.world.tick;
+    await assert.rejects(game.join(room.roomId), /DRAINING/);
+    assert.equal(room.match.world.tick, frozenAt);
+    room.unfreeze();
+    await until(() => room.match.world.tick > frozenAt + 2, 'it to go on');
+    await player.patched(2);
+    assert.equal(player.resumes, 0);
+
+    eyes[0]!.remember();
+    await room.handOver();
+    const { tick } = room.match.world;
+    const { snapshots } = (await game.server.services.journal.load(matchId))!;
+    assert.equal(snapshots.at(-1)?.tick, tick);
+    room.retire();
+    await disposed(room.roomId);
+    assert.equal((await adopt(matchId)).kind, 'adopted');
+    assert.equal(game.room<LiveArena>(room.roomId).match.world.tick, tick);
+    await until(() => player.resumes === 1, 'the player to be back');
+    await player.patched(3);
+    eyes[0]!.assertSame();
+  });
+
+  it('ends itself when a newer owner has claimed its match, and leaves journal and result alone', async () => {
+    const { room, joined } = await playing('arena', 1, ['scores']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    const { journal } = game.server.services;
+    const { header } = (await journal.load(matchId))!;
+    const claim = await journal.open(header, 2);
+    await disposed(room.roomId);
+    const recorded = (await journal.load(matchId))!;
+    assert.deepEqual([recorded.end, recorded.epoch], [undefined, 2]);
+    await until(
+      () => joined[0]!.leftWith ?? (joined[0]!.room.reconnection.isReconnecting || undefined),
+      'the player to be sent off',
+    );
+    await claim.close();
+  });
+
+  it('is parked when it cannot be restored, tried twice, and its players are told', async () => {
+    const { room, joined } = await playing('poisoned', 1, ['scores']);
+    const [player] = joined as [TestPlayer];
+    const { matchId } = player.welcomes[0]!;
+    await until(() => room.match.world.tick > 20, 'some ticks');
+    await die(room);
+    poison = 0;
+    assert.deepEqual(await adopt(matchId), { kind: 'parked', roomId: room.roomId });
+    assert.equal(faults.length, 2);
+    assert.match(String(faults[0]), /a bug that comes again/);
+    assert.ok(isParkedRoom(room.roomId));
+    assert.equal(await until(() => player.leftWith, 'the player to be told'), 4106);
+    const recorded = (await game.server.services.journal.load(matchId))!;
+    assert.deepEqual([recorded.claimsInVain, recorded.epoch, recorded.end], [2, 3, undefined]);
+    // Not even when the bug is gone: somebody has to look.
+    poison = Number.POSITIVE_INFINITY;
+    assert.equal((await adopt(matchId)).kind, 'parked');
+    assert.equal((await game.server.services.journal.load(matchId))!.epoch, 3);
+  });
+
+  it('stays where it is when this build plays by other rules or other bytes, or when it is over', async () => {
+    const { room, joined } = await playing('arena', 1, ['scores']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    await die(room);
+    const { journal } = game.server.services;
+    const here = plays['arena']!;
+    for (const other of [{ simVersion: here.simVersion + 1 }, { schemaHash: 'another' }, { simId: 'another' }]) {
+      const outcome = await adoptMatch(
+        { journal, plays: { arena: { ...here, ...other } }, onFault: (error) => void faults.push(error) },
+        { matchId },
+      );
+      assert.deepEqual(outcome, { kind: 'incompatible', match: here, here: { ...here, ...other } });
+    }
+    assert.deepEqual(await adoptMatch({ journal, plays: {}, onFault: () => {} }, { matchId }), {
+      kind: 'incompatible',
+      match: here,
+    });
+    assert.equal((await journal.load(matchId))!.epoch, 1, 'nothing was claimed');
+    assert.deepEqual(await adopt('no-such-match'), { kind: 'lost' });
+    const { header, entries } = (await journal.load(matchId))!;
+    const writer = await journal.open(header, 2);
+    writer.end(entries.length, { hi: 0, lo: 0 }, { reason: 'abandoned', standings: [] });
+    await writer.close();
+    assert.deepEqual(await adopt(matchId), { kind: 'ended' });
+  });
+});
