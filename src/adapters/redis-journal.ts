@@ -50,6 +50,8 @@ const RETRY_MS_MAX = 500;
 const PATIENCE_MS = 300_000;
 /** Longest that opening, reading, removing or closing waits for Redis. */
 const ANSWER_MS = 2_000;
+/** Longest that a match which is let go of waits: past a pause of ten seconds, and within a drain of 20. */
+const CLOSE_MS = 15_000;
 /** Five minutes of 100 busy matches. */
 const BUFFER_MAX_BYTES = 64 * 2 ** 20;
 const MATCH_BUFFER_MAX_BYTES = 2 * RECORD_MAX_BYTES;
@@ -114,6 +116,8 @@ export interface RedisJournalOptions {
   readonly patienceMs?: number;
   /** How long `open`, `load`, `list` and `remove` wait for Redis; default 2,000. */
   readonly answerMs?: number;
+  /** How long closing a writer waits for what it has appended; then that is given up, visibly. Default 15,000. */
+  readonly closeMs?: number;
   /** A connection on which an answer is due for longer is given up, ms; default 3,000. */
   readonly silenceMs?: number;
   /** What may wait over all matches (default 64 MiB) and of one (8 MiB); the match whose record passes it fails. */
@@ -222,6 +226,12 @@ class RedisWriter extends RecordWriter {
 
   flush(): Promise<void> {
     return this.#journal.flush(this.#log);
+  }
+
+  override async close(): Promise<void> {
+    const patience = this.#journal.giveUpLater(this.#log);
+    await super.close();
+    clearTimeout(patience);
   }
 }
 
@@ -435,6 +445,12 @@ export class RedisJournal implements MatchJournal {
     });
     this.#sendNow();
     return settled;
+  }
+
+  giveUpLater(log: MatchLog): NodeJS.Timeout {
+    return setTimeout(() => {
+      if (log.writer.failure === undefined && log.acked < log.appended) this.#fail(log, 'Redis was away at its end');
+    }, this.#options.closeMs ?? CLOSE_MS);
   }
 
   release(log: MatchLog): void {

@@ -343,6 +343,18 @@ describe('RedisJournal', () => {
     assert.equal(totals.collect().bufferedBytes, 0);
   });
 
+  it('a writer that is closed while Redis is away gives up after a while, and says so', async () => {
+    const { journal, totals } = await open({ closeMs: 50 });
+    const match = (await begin(journal, 'closed')).play(5);
+    await match.writer.flush();
+    proxy.cut();
+    await match.play(5).end().writer.close();
+    assert.equal(match.writer.failure?.code, 'JOURNAL_UNAVAILABLE');
+    assert.equal(totals.collect().failuresTotal, 1);
+    proxy.heal();
+    assert.equal((await journal.load('closed'))?.end, undefined);
+  });
+
   it('tells of damage in front of the last batch, and other matches are unaffected', async () => {
     const { journal } = await open();
     for (const id of ['hurt', 'well']) await (await begin(journal, id)).play(3).writer.close();
