@@ -54,6 +54,8 @@ async function main(): Promise<void> {
   obeySignals(server, config, log);
   await server.listen();
   announce(config, server, log);
+  // Who started us may want to know whom.
+  process.send?.({ processId: server.processId, port: server.port });
   // PM2's wait_ready.
   process.send?.('ready');
 }
@@ -99,6 +101,8 @@ async function makeClientCurrent(): Promise<void> {
 }
 
 interface Running {
+  readonly processId: string;
+  readonly port: number;
   readonly url: string;
   readonly newMonitorPassword: string | undefined;
   readonly metrics: { countStrayRejection(): void };

@@ -82,6 +82,8 @@ export interface HypogeumServer {
   listen(): Promise<void>;
   /** Drains and lets go of everything; idempotent. Never longer than `HYPOGEUM_DRAIN_SECONDS` and a moment. */
   close(): Promise<void>;
+  /** The framework's id of the process. */
+  readonly processId: string;
   /** 0 before `listen`. */
   readonly port: number;
   /** Where a browser on this machine finds it, with a slash at the end. */
@@ -314,6 +316,9 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       }
     },
     close: () => (closing ??= close()),
+    get processId() {
+      return matchMaker.processId;
+    },
     get port() {
       return http.port;
     },

@@ -75,7 +75,11 @@ describe('npm start', function () {
     const main = start();
     const base = await ready(main);
     assert.equal((await fetch(`${base}/readyz`)).status, 200);
-    assert.deepEqual(main.messages, ['ready']);
+    const [facts, word, ...more] = main.messages;
+    const { processId, port } = facts as { processId: string; port: number };
+    assert.match(processId, /^[\w-]+$/);
+    assert.equal(port, Number(new URL(base).port));
+    assert.deepEqual([word, ...more], ['ready']);
     main.child.kill('SIGTERM');
     assert.equal(await main.exited, 0);
   });
