@@ -97,11 +97,11 @@ export class CanaryDesk {
     return trackOfJoin(state, isMember, this.#options.processes());
   }
 
-  /** Among which processes a new match is placed, see `placesFor`. */
+  /** Among which processes a new match is placed, best first, see `placesFor`. */
   placesFor(match: {
     readonly matchId: string | undefined;
     readonly track: Track | undefined;
-  }): readonly ProcessCard[] {
+  }): readonly (readonly ProcessCard[])[] {
     return placesFor(this.#record.state, match, this.#options.processes());
   }
 

@@ -122,18 +122,22 @@ export function trackOfJoin(
 }
 
 /**
- * The processes among which a new match is placed: those of the build it is for, or, where none of that build takes
- * matches, all that do: a match on another build is better than none.
+ * The processes among which a new match is placed, best first: those of the build it is for, then those that may take it
+ * if all of the first are full. The others take a canary's match, but a canary takes none that was not meant for it, or
+ * a busy evening would make it everybody's. Where no process at all is of the build it is for, any takes it: a match on
+ * another build is better than none.
  * @param track as {@link trackOfJoin} decided it for the player who is the first in it
  */
 export function placesFor(
   state: CanaryState,
   match: { readonly matchId: string | undefined; readonly track: Track | undefined },
   processes: readonly ProcessCard[],
-): readonly ProcessCard[] {
+): readonly (readonly ProcessCard[])[] {
   const all = takers(processes);
   const meant = all.filter(({ buildId }) => isMeant(state, match, buildId));
-  return meant.length > 0 ? meant : all;
+  if (meant.length === 0 || meant.length === all.length) return [all];
+  const isForNew = state.phase !== 'rolled-back' && state.phase !== 'none' && meant[0]!.buildId === state.build;
+  return isForNew ? [meant, all.filter((card) => !meant.includes(card))] : [meant];
 }
 
 function isMeant(
