@@ -119,7 +119,11 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   };
   const replays =
     options.replays ??
-    (await FileReplays.open({ folder: join(config.dataDir, 'replays'), keep: config.replays.keepMax }));
+    (await FileReplays.open({
+      folder: join(config.dataDir, 'replays'),
+      keep: config.replays.keepMax,
+      isShared: config.stores.redisUrl !== undefined,
+    }));
   const ownJournal = options.journal === undefined ? await openJournal(config, totals.journal, log) : undefined;
   const journal = options.journal ?? ownJournal!;
   let persistence: Persistence;

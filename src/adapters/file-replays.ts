@@ -1,6 +1,6 @@
 /** Replay files in one folder, `<matchId>.hypr`, the newest N of them. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { deflateRaw } from 'node:zlib';
@@ -34,7 +34,13 @@ export interface FileReplaysOptions {
   readonly folder: string;
   /** Replays kept, 0 to 100,000, default 200; see {@link FileReplays} for which. */
   readonly keep?: number;
+  /** Other processes of this machine write the folder, too: what they add or remove is seen. Default false. */
+  readonly isShared?: boolean;
 }
+
+/** In a shared folder a temporary file of this age is nobody's work under way, ms. */
+const ABANDONED_MS = 3_600_000;
+const SETTLED_MS = 1_000;
 
 interface Known {
   readonly id: string;
@@ -48,29 +54,40 @@ export class FileReplays implements ReplayStore {
   readonly pseudonym: Pseudonym;
   readonly #folder: string;
   readonly #keep: number;
+  readonly #isShared: boolean;
   /** By id, the oldest first. */
-  readonly #known: Map<string, Known>;
+  #known: Map<string, Known>;
+  /** Time of the folder that {@link #known} is of, if that is certain. */
+  #surveyedAtMs: number | undefined;
   #putting: Promise<unknown> = Promise.resolve();
 
-  private constructor(folder: string, keep: number, known: Map<string, Known>, key: Uint8Array) {
+  private constructor(
+    folder: string,
+    { keep = KEEP, isShared = false }: Pick<FileReplaysOptions, 'keep' | 'isShared'>,
+    known: Map<string, Known>,
+    key: Uint8Array,
+  ) {
     this.#folder = folder;
     this.#keep = keep;
+    this.#isShared = isShared;
     this.#known = known;
     this.pseudonym = keyedPseudonym(key);
   }
 
   /**
-   * Removes what a killed process left half-written. One process writes a folder; see lockFolder of the journal.
+   * Removes what a killed process left half-written. One process writes a folder, unless it is shared; see lockFolder of
+   * the journal.
    * @throws GameError DATA_UNWRITABLE
    */
-  static async open({ folder, keep = KEEP }: FileReplaysOptions): Promise<FileReplays> {
+  static async open({ folder, ...options }: FileReplaysOptions): Promise<FileReplays> {
     try {
       await mkdir(folder, { recursive: true });
+      const untilMs = options.isShared === true ? Date.now() - ABANDONED_MS : Number.POSITIVE_INFINITY;
       for (const name of await readdir(folder)) {
-        if (TEMPORARY.test(name)) await rm(join(folder, name), { force: true });
+        if (TEMPORARY.test(name)) await removeOlder(join(folder, name), untilMs);
       }
       const key = (await readKey(folder)) ?? (await makeKey(folder));
-      return new FileReplays(folder, keep, await survey(folder), key);
+      return new FileReplays(folder, options, await survey(folder), key);
     } catch (error) {
       throw new GameError('DATA_UNWRITABLE', { folder, reason: (error as Error).message }, error);
     }
@@ -80,10 +97,11 @@ export class FileReplays implements ReplayStore {
   static async inspect(folder: string): Promise<Pick<FileReplays, 'list' | 'open' | 'read' | 'pseudonym'>> {
     // Without the server's key nothing was published under it, so any will do.
     const key = (await readKey(folder)) ?? randomBytes(KEY_BYTES);
-    return new FileReplays(folder, KEEP, await survey(folder), key);
+    return new FileReplays(folder, {}, await survey(folder), key);
   }
 
   async list(limit: number): Promise<ReplaySummary[]> {
+    if (this.#isShared) await this.#putting.then(() => this.#surveyAgain());
     const summaries: ReplaySummary[] = [];
     for (const known of [...this.#known.values()].reverse()) {
       if (summaries.length >= Math.min(limit, LIST_MAX)) break;
@@ -120,7 +138,22 @@ export class FileReplays implements ReplayStore {
     return put;
   }
 
+  /** What the others have done; headers that were read are kept. */
+  async #surveyAgain(): Promise<void> {
+    const { mtimeMs } = await stat(this.#folder);
+    if (mtimeMs === this.#surveyedAtMs) return;
+    // Times of folders are coarse: one that was changed just now may change again within the same.
+    this.#surveyedAtMs = Date.now() - mtimeMs > SETTLED_MS ? mtimeMs : undefined;
+    const before = this.#known;
+    this.#known = await survey(this.#folder);
+    for (const known of this.#known.values()) {
+      const header = before.get(known.id)?.header;
+      if (header !== undefined) known.header = header;
+    }
+  }
+
   async #put(replay: Replay): Promise<void> {
+    if (this.#isShared) await this.#surveyAgain();
     const id = replay.header.matchId;
     const path = this.#pathOf(id);
     const bytes = await packReplay(replay, deflate);
@@ -212,10 +245,24 @@ async function readKey(folder: string): Promise<Uint8Array | undefined> {
   }
 }
 
+/** Of several processes that start at once one makes it, and all have the same. */
 async function makeKey(folder: string): Promise<Uint8Array> {
-  const key = randomBytes(KEY_BYTES);
-  await writeAtomically(folder, join(folder, KEY_NAME), key, 0o600);
-  return key;
+  const draft = join(folder, `${KEY_NAME}.${randomUUID()}`);
+  await writeAtomically(folder, draft, randomBytes(KEY_BYTES), 0o600);
+  try {
+    // Unlike a rename, a link fails when somebody else was first.
+    await link(draft, join(folder, KEY_NAME));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+  return (await readKey(folder))!;
+}
+
+async function removeOlder(path: string, untilMs: number): Promise<void> {
+  const file = await stat(path).catch(() => undefined);
+  if (file !== undefined && file.mtimeMs < untilMs) await rm(path, { force: true });
 }
 
 /** The file is there whole, under its name and durable, or it is not there. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileReplays } from '../../src/adapters/file-replays.ts';
@@ -33,6 +33,42 @@ describe('FileReplays', () => {
     const replays = await FileReplays.open({ folder });
     assert.deepEqual(await replays.list(10), []);
     assert.deepEqual(await readdir(folder), ['pseudonym.key']);
+  });
+
+  describe('in a folder that processes share', () => {
+    it('all have the same pseudonyms, also when they start at once', async () => {
+      const all = await Promise.all(Array.from({ length: 8 }, () => FileReplays.open({ folder, isShared: true })));
+      assert.equal(new Set(all.map((replays) => replays.pseudonym('player-ada'))).size, 1);
+      assert.deepEqual(await readdir(folder), ['pseudonym.key']);
+    });
+
+    it('one lists and bounds what another has put', async () => {
+      const [here, there] = [
+        await FileReplays.open({ folder, keep: 2, isShared: true }),
+        await FileReplays.open({ folder, keep: 2, isShared: true }),
+      ];
+      await here.put(await playReplay('a', 40, here.pseudonym));
+      assert.deepEqual(
+        (await there.list(10)).map(({ id }) => id),
+        ['a'],
+      );
+      await there.put(await playReplay('b', 40, there.pseudonym));
+      await here.put(await playReplay('c', 40, here.pseudonym));
+      for (const replays of [here, there])
+        assert.deepEqual(
+          (await replays.list(10)).map(({ id }) => id),
+          ['c', 'b'],
+        );
+      assert.equal((await there.read('c')).header.matchId, 'c');
+    });
+
+    it('one does not take the work under way of another for what was left behind', async () => {
+      await writeFile(join(folder, 'b3a1.tmp'), 'half');
+      await writeFile(join(folder, 'old.tmp'), 'half');
+      await utimes(join(folder, 'old.tmp'), 0, 0);
+      await FileReplays.open({ folder, isShared: true });
+      assert.deepEqual((await readdir(folder)).sort(), ['b3a1.tmp', 'pseudonym.key']);
+    });
   });
 
   it('leaves damaged and foreign files out of the list and says what is wrong when asked for one', async () => {
