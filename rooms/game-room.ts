@@ -16,6 +16,7 @@ import {
 } from '@colyseus/core';
 import type { Schema } from '@colyseus/schema';
 import * as z from 'zod';
+import type { Track } from '../src/cluster/canary.ts';
 import { ByteReader, ByteWriter } from '../src/kernel/bytes.ts';
 import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
 import type { EndReason, MatchHeader, Participant } from '../src/kernel/match-header.ts';
@@ -363,6 +364,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     });
     const facts = { matchId: this.matchId, roomId: this.roomId, room: this.roomName };
     if (adoption === undefined) {
+      services.totals.room.matchesCreated.add(this.#track);
       services.log.info(facts, 'match created');
       return;
     }
@@ -883,10 +885,15 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return this.#ending !== 'running' || this.isClosed(this.world);
   }
 
+  get #track(): Track {
+    return this.services.track?.() ?? 'stable';
+  }
+
   /** Not once the framework has taken the room off its list. */
   #publish(): void {
     const stats = this.plugins.tick.snapshot();
     const metadata: RoomMetadata = {
+      track: this.#track,
       matchId: this.matchId,
       phase: this.phaseOf(this.world),
       tick: this.sim.tickOf(this.world),
@@ -957,6 +964,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #giveUp(error: unknown, phase: string): void {
     this.#ending = 'failed';
     this.services.totals.room.faults.add(phase);
+    this.services.totals.room.matchesFailed.add(this.#track);
     this.services.log.error({ err: error, phase, matchId: this.matchId, tick: this.#entry.tick }, 'match failed');
     this.broadcast('notice', { code: 'MATCH_FAILED' });
     void this.disconnect(CLOSE.MATCH_FAILED);

@@ -1,4 +1,5 @@
 /** What rooms are given by the composition root, and what they show of themselves. */
+import type { Track } from '../src/cluster/canary.ts';
 import type { RoomRegistry } from '../src/cluster/room-registry.ts';
 import type { InputTotals } from '../src/match/input-plugin.ts';
 import type { InterestTotals } from '../src/match/interest-plugin.ts';
@@ -34,6 +35,8 @@ export interface RoomServices {
   readonly seeking?: Seeking;
   /** Who runs which room; without it nobody asks. */
   readonly registry?: RoomRegistry;
+  /** Of the matches of this process: whether it runs the build that is tried. Without it nothing is tried. */
+  readonly track?: () => Track;
   /** Whose sign-in ends while they play; without it nobody's does. */
   readonly revocations?: Revocations;
   readonly totals: {
@@ -94,6 +97,8 @@ export interface RoomSettings {
 
 /** What panels show of a room. */
 export interface RoomMetadata {
+  /** Whether the match runs on the build that is tried; joins are matched by it, see src/cluster/canary.ts. */
+  track: Track;
   matchId: string;
   phase: string;
   tick: number;

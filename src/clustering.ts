@@ -4,6 +4,7 @@
  */
 import { LocalDriver, LocalPresence, type MatchMakerDriver, matchMaker, type Presence } from '@colyseus/core';
 import { MemoryCluster } from './adapters/memory-cluster.ts';
+import type { Track } from './cluster/canary.ts';
 import type { ClusterStore } from './cluster/cluster-store.ts';
 import type { Compatibility, ProcessCard } from './cluster/directory.ts';
 import type { MatchIds } from './cluster/match-ids.ts';
@@ -68,6 +69,14 @@ export interface ClusteringOptions {
   readonly isDraining: () => boolean;
   /** 99th percentile of a tick over the last seconds, ms; 0 without rooms. */
   readonly tickP99Ms: () => number;
+  /** Among which processes a new match is placed, best first. */
+  readonly placesFor: (creation: PlacedCreation) => readonly (readonly ProcessCard[])[];
+}
+
+/** What decides where a room is made, of what it is made with; put there by this server, never by a client. */
+export interface PlacedCreation {
+  readonly matchId?: string;
+  readonly track?: Track;
 }
 
 export interface Clustering {
@@ -128,7 +137,7 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
     store,
     async selectProcess(roomName, creation) {
       matchIds.stamp(creation);
-      return isAlone ? processId : placement.choose(roomName);
+      return isAlone ? processId : placement.choose(roomName, options.placesFor(creation));
     },
     get slotsAvailable() {
       return slotsAvailable();

@@ -49,6 +49,8 @@ export interface Config {
     readonly advertise: { readonly host: string; readonly port: number } | undefined;
     /** Matches that this process takes at once. */
     readonly matchSlots: number;
+    /** Which build is tried on whom, see src/cluster/canary.ts, until somebody has changed it. */
+    readonly canary: string | undefined;
   };
   readonly match: {
     readonly minutes: number;
@@ -239,6 +241,17 @@ const KEYS = {
     String(SLOTS_PER_CORE),
     'Matches that this process takes at once in a cluster. The default is for one core, which is what a process uses.',
   ),
+  HYPOGEUM_CANARY: key(
+    z
+      .string()
+      .regex(
+        /^build=[\w.+-]{1,64},(?:percent=(?:100|[1-9]?\d)|cohort=[a-z][a-z0-9-]{0,31})$/,
+        'wanted build=ID,percent=N or build=ID,cohort=NAME',
+      ),
+    undefined,
+    'Build that gets a share of new matches, or those of a cohort: build=1.4.0,percent=10 or build=1.4.0,cohort=testers. Only until `npm run cluster -- canary` has set another.',
+    'none: new matches go to any build',
+  ),
   NATS_URL: key(
     url('nats', 'tls'),
     undefined,
@@ -321,6 +334,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       region: rest.HYPOGEUM_REGION!,
       advertise: rest.HYPOGEUM_ADVERTISE,
       matchSlots: rest.HYPOGEUM_MATCH_SLOTS!,
+      canary: rest.HYPOGEUM_CANARY,
     },
     match: {
       minutes: rest.HYPOGEUM_MATCH_MINUTES!,

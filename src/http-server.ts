@@ -18,6 +18,7 @@ import express, { type ErrorRequestHandler, type Express, type Request } from 'e
 import type { Caller, Route } from './api/route.ts';
 import type { RouteTotals } from './api/route-totals.ts';
 import { serveRoutes } from './api/serve.ts';
+import type { Track } from './cluster/canary.ts';
 import type { ClusterDirectory } from './cluster/directory.ts';
 import { RoomGate } from './cluster/gate.ts';
 import type { GateTotals } from './cluster/gate-totals.ts';
@@ -98,6 +99,8 @@ export interface HttpServerOptions {
     readonly hostsRooms: boolean;
     /** False while joins cannot be answered, as the processes cannot reach one another. */
     isReachable(): boolean;
+    /** Which rooms a bearer of that token may be put into who asks for any; undefined: all. */
+    trackOfJoin(token: string | undefined): Promise<Track | undefined>;
     /** Where a new room is made. @throws GameError NO_SLOTS */
     selectProcess(roomName: string, options: object): Promise<string>;
   };
@@ -298,7 +301,7 @@ export class HttpServer {
       }
       const { cluster } = this.#options;
       if (cluster?.isReachable() === false) throw new GameError('STORE_UNAVAILABLE', { store: 'redis' });
-      const own = cluster === undefined ? options : cluster.matchIds.ofPlayer(options);
+      const own = cluster === undefined ? options : await this.#ownOptions(cluster, exposed, options, context);
       const ask = () => matchMaker[exposed](roomName, own, context);
       // Of two that made one room the other was first, and now it is listed; or a process was full sooner than it seemed.
       const reservation = await ask().catch((error: unknown) => {
@@ -314,6 +317,21 @@ export class HttpServer {
       if (code === 'INTERNAL') log.error({ err: error }, 'join failed');
       throw new ServerError(status, message);
     }
+  }
+
+  /** What the player sent, and of what decides where it comes to only what this server says. */
+  async #ownOptions(
+    cluster: NonNullable<HttpServerOptions['cluster']>,
+    method: (typeof EXPOSED_METHODS)[number],
+    options: JoinOptions | undefined,
+    context: AuthContext | undefined,
+  ): Promise<JoinOptions> {
+    const own: JoinOptions & { track?: Track } = cluster.matchIds.ofPlayer(options);
+    delete own.track;
+    // Who names a room is let into it: friends of a tester may follow.
+    const track = method === 'joinOrCreate' ? await cluster.trackOfJoin(context?.token) : undefined;
+    if (track !== undefined) own.track = track;
+    return own;
   }
 
   #corsHeaders(headers: Headers): Record<string, string> {

@@ -27,7 +27,7 @@ export function pathLimits(): (path: string) => RateLimit | undefined {
   return (path) => {
     if (path.startsWith('/matchmake/')) return joins;
     if (path.startsWith('/auth/')) return signIns;
-    return /^\/(?:api|\.well-known|metrics|monitor|playground)(?:\/|$)/.test(path) ? queries : undefined;
+    return /^\/(?:api|\.well-known|metrics|monitor|ops|playground)(?:\/|$)/.test(path) ? queries : undefined;
   };
 }
 

@@ -51,8 +51,12 @@ async function main(): Promise<void> {
   const [{ createServer }, { createLogger }] = await Promise.all([import('./server.ts'), import('./ops/logger.ts')]);
   const log = createLogger({ level: config.log.level, isProduction: config.isProduction, buildId: config.buildId });
   const server = await createServer({ config, log });
-  obeySignals(server, config, log);
+  const end = obeySignals(server, config, log);
   await server.listen();
+  void server.drainRequested.then((by) => {
+    log.info({ by, withinSeconds: config.drainSeconds }, 'draining');
+    end(0);
+  });
   announce(config, server, log);
   // Who started us may want to know whom.
   process.send?.({ processId: server.processId, port: server.port });
@@ -105,6 +109,7 @@ interface Running {
   readonly port: number;
   readonly url: string;
   readonly newMonitorPassword: string | undefined;
+  readonly drainRequested: Promise<string>;
   readonly metrics: { countStrayRejection(): void };
   close(): Promise<void>;
 }
@@ -117,11 +122,11 @@ interface Log {
 }
 
 /**
- * The first signal drains, the second one ends at once. An exception that nobody caught leaves nobody knows what half
+ * The first signal drains, the second one ends at once. Returns what drains for another reason. An exception that nobody caught leaves nobody knows what half
  * done: it is said, the process drains and exits 1. A rejection that nobody handled ended its own chain of work and
  * touched no other, so it is said and counted; ending every match for it would let one message do that.
  */
-function obeySignals(server: Running, config: Config, log: Log): void {
+function obeySignals(server: Running, config: Config, log: Log): (code: number) => void {
   let isEnding = false;
   let first: { readonly signal: string; readonly atMs: number } | undefined;
   const end = (code: number): void => {
@@ -155,6 +160,9 @@ function obeySignals(server: Running, config: Config, log: Log): void {
     log.error({ err: error }, 'a rejection that nobody handled');
     server.metrics.countStrayRejection();
   });
+  return (code) => {
+    if (!isEnding) end(code);
+  };
 }
 
 function announce(config: Config, server: Running, log: Log): void {

@@ -1,9 +1,10 @@
 /** What the match machinery counts, as metric families. Connects `src/match`, which knows no metrics, with `src/ops`. */
+import { TRACKS } from './cluster/canary.ts';
 import type { InputTotals } from './match/input-plugin.ts';
 import { type InterestTotals, VISIBLE_BOUNDS } from './match/interest-plugin.ts';
 import type { JournalTotals } from './match/journal-totals.ts';
 import type { PingTotals } from './match/ping-plugin.ts';
-import type { RoomTotals } from './match/room-totals.ts';
+import type { CountByCode, RoomTotals } from './match/room-totals.ts';
 import type { SettlerReading } from './match/settler.ts';
 import { TICK_PHASES, type TickTotals, type TickTotalsSample } from './match/tick-metrics.ts';
 import type { MetricFamily, NumberSample } from './ops/metrics.ts';
@@ -229,7 +230,28 @@ function* pingMetrics(ping: PingTotals): Iterable<MetricFamily> {
   yield counter('hypogeum_pings_lost_total', 'Pings not answered before the next.', lost);
 }
 
+/** Both are there from the start: a rate has something to begin from. */
+function byTrack(name: string, help: string, counts: CountByCode): MetricFamily {
+  const found = new Map(counts.collect());
+  return counterBy(
+    name,
+    help,
+    'track',
+    TRACKS.map((track) => [track, found.get(track) ?? 0]),
+  );
+}
+
 function* roomMetrics(room: RoomTotals): Iterable<MetricFamily> {
+  yield byTrack(
+    'hypogeum_matches_created_total',
+    'Matches made, by track: stable, or canary for those of the build that is tried.',
+    room.matchesCreated,
+  );
+  yield byTrack(
+    'hypogeum_matches_failed_total',
+    'Matches that a bug has ended, by track. A bad canary is seen here.',
+    room.matchesFailed,
+  );
   yield counter('hypogeum_room_joins_total', 'Players seated.', room.joins);
   yield counter('hypogeum_room_drops_total', 'Connections lost whose seat was held.', room.drops);
   yield counter('hypogeum_room_resumes_total', 'Seats taken again after a drop.', room.resumes);

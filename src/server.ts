@@ -12,7 +12,9 @@ import { QueueRoom } from '../rooms/queue-room.ts';
 import { prepareDataFolder, readOrCreateSecret } from './adapters/data-folder.ts';
 import { FileJournal } from './adapters/file-journal.ts';
 import { FileReplays } from './adapters/file-replays.ts';
+import { MemoryCanary } from './adapters/memory-canary.ts';
 import { RouteTotals } from './api/route-totals.ts';
+import type { CanaryStore } from './cluster/canary-desk.ts';
 import { claiming } from './cluster/claiming.ts';
 import { MatchIds } from './cluster/match-ids.ts';
 import type { RoomRegistry } from './cluster/room-registry.ts';
@@ -39,6 +41,7 @@ import type { Mode } from './matchmaking/mode.ts';
 import { arenaRules } from './matchmaking/rules.ts';
 import { matchmakingMetrics } from './matchmaking-metrics.ts';
 import { openMatchmaking } from './open-matchmaking.ts';
+import { createOperations } from './operations.ts';
 import { Health } from './ops/health.ts';
 import { createLogger, type Logger } from './ops/logger.ts';
 import { Metrics } from './ops/metrics.ts';
@@ -90,6 +93,8 @@ export interface HypogeumServer {
   readonly url: string;
   /** A new password of the monitor, to be shown once; undefined when there was one. */
   readonly newMonitorPassword: string | undefined;
+  /** Resolves with who wanted it when an operator asks this process to drain; the drain itself is `close`. */
+  readonly drainRequested: Promise<string>;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly tokens: Tokens;
@@ -161,7 +166,10 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
 
   const matchIds = new MatchIds(newMatchId);
   const framework = await openFramework(config, log);
+  const canary = await openCanary(config);
   let clustering: Clustering | undefined;
+  const operations = createOperations({ config, log, canary, cluster: () => clustering! });
+  const { desk } = operations;
   const registry: RoomRegistry = {
     begin: (room) => clustering!.membership.begin(room),
     owns: (roomId) => clustering!.membership.owns(roomId),
@@ -184,6 +192,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     revocations: persistence.revocations,
     matchmaking: queues.matchmaking,
     seeking: queues.matchmaking,
+    track: () => desk.track,
     totals,
     settings: {
       tickRateHz: config.match.tickRateHz,
@@ -216,17 +225,21 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     health,
     metrics,
     api: {
-      routes: persistence.routes({
-        onSignIn: () => metrics.countSignIn(),
-        replays,
-        matchmaking: queues.matchmaking,
-      }),
+      routes: [
+        ...persistence.routes({
+          onSignIn: () => metrics.countSignIn(),
+          replays,
+          matchmaking: queues.matchmaking,
+        }),
+        ...operations.routes,
+      ],
       identify: (authorization) => verify.verify(/^Bearer (.*)$/i.exec(authorization)?.[1]),
       totals: routeTotals,
     },
     rooms: Object.fromEntries(
       Object.entries(rooms).map(([name, room]) => {
-        const handler = defineRoom(admitting(room, verify), { services });
+        // Rooms that a join may be put into are told apart by what they show, see `RoomMetadata`.
+        const handler = defineRoom(admitting(room, verify), { services }).filterBy(['track' as never]);
         handler.on('create', ({ roomId }: Room) => void clustering!.membership.opened(roomId));
         return [name, handler];
       }),
@@ -236,6 +249,8 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       matchIds,
       hostsRooms: config.cluster.roles.includes('realtime'),
       isReachable: () => clustering!.membership.isReachable,
+      // A token that is no good is refused by the join itself.
+      trackOfJoin: (token) => desk.trackOfJoin(() => verify.verify(token).catch(() => undefined)),
       selectProcess: (roomName, creation) => clustering!.selectProcess(roomName, creation),
     },
     monitorPasswordHash: monitor.hash,
@@ -257,6 +272,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       port: () => http.port,
       isDraining: () => !health.isReady,
       tickP99Ms: () => recentTicks.p99Ms(performance.now()),
+      placesFor: ({ matchId, track }) => desk.placesFor({ matchId, track }),
     });
   } catch (error) {
     await http.close();
@@ -288,6 +304,8 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     queues.matchmaking.close();
     await http.close();
     await queues.close();
+    await operations.close();
+    await canary.close();
     await clustering!.close();
     // Also ends the tidying: what it has not settled waits for the next start.
     const waiting = await settler.close();
@@ -304,6 +322,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
           throw error;
         });
         await clustering!.join();
+        await operations.start();
         if (config.stores.redisUrl !== undefined) {
           log.info({ processId: membership.processId, roles: config.cluster.roles }, 'member of the cluster');
         }
@@ -330,6 +349,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       return http.url;
     },
     newMonitorPassword: monitor.fresh,
+    drainRequested: operations.drainRequested,
     health,
     metrics,
     tokens,
@@ -359,6 +379,14 @@ async function openJournal(config: Config, totals: JournalTotals, log: Logger): 
     onRecovered,
     onRewritten: (matchId) => log.warn({ matchId }, 'Redis had lost the journal of a match; it was written again'),
   });
+}
+
+/** Shared by all processes, or this one's own. */
+async function openCanary(config: Config): Promise<CanaryStore & { close(): Promise<void> }> {
+  const { redisUrl } = config.stores;
+  if (redisUrl === undefined) return new MemoryCanary();
+  const { RedisCanary } = await import('./adapters/redis-canary.ts');
+  return new RedisCanary({ url: redisUrl });
 }
 
 interface FormerDeps {

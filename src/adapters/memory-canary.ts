@@ -24,6 +24,10 @@ export class MemoryCanary implements CanaryStore {
     return () => void this.#listeners.delete(listener);
   }
 
+  async close(): Promise<void> {
+    this.#listeners.clear();
+  }
+
   async isMember(cohort: string, playerId: string): Promise<boolean> {
     return this.#cohorts.get(cohort)?.has(playerId) ?? false;
   }

@@ -26,6 +26,10 @@ export class MemoryCluster implements ClusterStore {
     return { generation: '1', wasKnown, processes: [...this.#processes.values()] };
   }
 
+  async processes(): Promise<readonly Heartbeat[]> {
+    return [...this.#processes.values()];
+  }
+
   async listeners(processIds: readonly string[]): Promise<readonly number[]> {
     return processIds.map((processId) => (this.#processes.has(processId) ? 1 : 0));
   }

@@ -229,12 +229,12 @@ export class RedisCluster implements ClusterStore {
         randomUUID(),
       ),
     );
-    const processes: Heartbeat[] = [];
-    for (let at = 1; at < pairs.length; at += 2) {
-      const heartbeat = heartbeatOf(pairs[at]!);
-      if (heartbeat !== undefined) processes.push(heartbeat);
-    }
+    const processes = heartbeatsIn(pairs.filter((_, at) => at % 2 === 1));
     return { generation, wasKnown: known === 1, processes };
+  }
+
+  async processes(): Promise<readonly Heartbeat[]> {
+    return heartbeatsIn(await this.#run(() => this.#redis.hvals(PROCESSES)));
   }
 
   async listeners(processIds: readonly string[]): Promise<readonly number[]> {
@@ -367,6 +367,10 @@ export class RedisCluster implements ClusterStore {
       throw unavailable(error);
     }
   }
+}
+
+function heartbeatsIn(texts: readonly string[]): Heartbeat[] {
+  return texts.map(heartbeatOf).filter((heartbeat) => heartbeat !== undefined);
 }
 
 function heartbeatOf(text: string): Heartbeat | undefined {

@@ -41,6 +41,12 @@ export interface CanaryStore {
   removeMembers(cohort: string, playerIds: readonly string[]): Promise<number>;
 }
 
+/** What the server itself knows of a player, never what a client says. */
+export interface CohortPlayer {
+  readonly playerId: string;
+  readonly role: string;
+}
+
 export interface CanaryDeskOptions {
   readonly store: CanaryStore;
   readonly buildId: string;
@@ -90,10 +96,14 @@ export class CanaryDesk {
     return trackOfBuild(this.#record.state, this.#options.buildId);
   }
 
-  /** Which rooms a player may be put into who asks for any; undefined: all. While the store is away it is of no list. */
-  async trackOfJoin(player: { readonly playerId: string; readonly role: string }): Promise<Track | undefined> {
+  /**
+   * Which rooms a player may be put into who asks for any; undefined: all. While the store is away it is of no list.
+   * @param who asked only where it matters; undefined for nobody that is known
+   */
+  async trackOfJoin(who: () => Promise<CohortPlayer | undefined>): Promise<Track | undefined> {
     const { state } = this.#record;
-    const isMember = state.phase === 'cohort' && (await this.#isOfCohort(state.cohort, player));
+    const player = state.phase === 'cohort' ? await who() : undefined;
+    const isMember = state.phase === 'cohort' && player !== undefined && (await this.#isOfCohort(state.cohort, player));
     return trackOfJoin(state, isMember, this.#options.processes());
   }
 
@@ -150,7 +160,7 @@ export class CanaryDesk {
     }
   }
 
-  async #isOfCohort(cohort: string, { playerId, role }: { playerId: string; role: string }): Promise<boolean> {
+  async #isOfCohort(cohort: string, { playerId, role }: CohortPlayer): Promise<boolean> {
     try {
       return isOfRoleCohort(cohort, role) ?? (await this.#options.store.isMember(cohort, playerId));
     } catch (error) {

@@ -40,16 +40,18 @@ export type ClusterNews =
   | { readonly kind: 'gone'; readonly processId: string };
 
 /** What one process asks of another. */
-export type ProcessRequest = {
-  readonly kind: 'adopt';
-  readonly room: RoomRecord;
-};
+export type ProcessRequest =
+  | { readonly kind: 'adopt'; readonly room: RoomRecord }
+  /** To end; `by` is who wants it, for the log. */
+  | { readonly kind: 'drain'; readonly by: string };
 
 export type ProcessAnswer = { readonly outcome: string };
 
 export interface ClusterStore {
   /** Says that this process is there. @throws GameError STORE_UNAVAILABLE */
   beat(heartbeat: Heartbeat): Promise<BeatReply>;
+  /** As they have beaten last; says nothing of who still lives. */
+  processes(): Promise<readonly Heartbeat[]>;
   /** How many listen on the channel of each process: 0 the moment its connections are closed, however it ended. */
   listeners(processIds: readonly string[]): Promise<readonly number[]>;
   /** Declares a process dead unless it has beaten since. @returns whether this call did it; all hear of it then */

@@ -79,11 +79,18 @@ export class Placement {
     this.#options = options;
   }
 
-  /** @throws GameError NO_SLOTS */
-  choose(roomName: string): string {
+  /**
+   * @param among processes it may be, best first: of the second only if all of the first are full. All if not given.
+   * @throws GameError NO_SLOTS
+   */
+  choose(roomName: string, among?: readonly (readonly ProcessCard[])[]): string {
     const cards = this.#options.processes();
     const wish = { roomName, ...this.#options.wishOf(roomName) };
-    const chosen = choosePlace(cards, wish, this.#options.random ?? Math.random, this.#counts(cards));
+    const counts = this.#counts(cards);
+    let chosen: ProcessCard | undefined;
+    for (const some of among ?? [cards]) {
+      chosen ??= choosePlace(some, wish, this.#options.random ?? Math.random, counts);
+    }
     if (chosen === undefined) throw new GameError('NO_SLOTS', { roomName });
     const sent = this.#sent.get(chosen.processId);
     if (sent?.card === chosen) sent.count++;

@@ -14,6 +14,10 @@ export class CountByCode {
 }
 
 export class RoomTotals {
+  /** By track: `stable`, or `canary` of the build that is tried. */
+  readonly matchesCreated = new CountByCode();
+  /** Matches that a bug has ended, by track. */
+  readonly matchesFailed = new CountByCode();
   joins = 0;
   /** Connections lost without a goodbye, whose seat was held. */
   drops = 0;

@@ -10,7 +10,7 @@ const TRIED: CanaryState = { phase: 'percent', build: '1.4.0', percent: 10 };
 const OF_TESTERS: CanaryState = { phase: 'cohort', build: '1.4.0', cohort: 'testers' };
 
 function processOf(buildId: string): ProcessCard {
-  const load = { tickP99Ms: 0, players: 0, rooms: 0, matchSlotsAvailable: 1 };
+  const load = { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 1, matchSlotsAvailable: 1 };
   const place = { host: '127.0.0.1', port: 1, region: 'local' };
   return { processId: buildId, ...place, roles: ['realtime'], buildId, plays: {}, isDraining: false, load };
 }
@@ -85,7 +85,7 @@ describe('the desk of the canary', () => {
       },
     });
     const desk = await open(store, OF_TESTERS);
-    const tester = { playerId: 'p-t', role: 'player' };
+    const tester = async () => ({ playerId: 'p-t', role: 'player' });
     assert.equal(await desk.trackOfJoin(tester), 'canary');
     isAway = true;
     await until(() => faults.length > 0, 'the fault to be said');
@@ -120,7 +120,13 @@ describe('the desk of the canary', () => {
 
   it('tells cohorts by role apart without any list', async () => {
     const desk = await open(new MemoryCanary(), { phase: 'cohort', build: '1.4.0', cohort: 'moderators' });
-    assert.equal(await desk.trackOfJoin({ playerId: 'p', role: 'admin' }), 'canary');
-    assert.equal(await desk.trackOfJoin({ playerId: 'p', role: 'player' }), 'stable');
+    assert.equal(await desk.trackOfJoin(async () => ({ playerId: 'p', role: 'admin' })), 'canary');
+    assert.equal(await desk.trackOfJoin(async () => ({ playerId: 'p', role: 'player' })), 'stable');
+    assert.equal(await desk.trackOfJoin(async () => undefined), 'stable');
+  });
+
+  it('asks who a player is only where that matters', async () => {
+    const desk = await open(new MemoryCanary(), TRIED);
+    assert.equal(await desk.trackOfJoin(() => assert.fail('nobody need be asked')), undefined);
   });
 });

@@ -28,7 +28,7 @@ function card(buildId: string, facts: Partial<ProcessCard> = {}): ProcessCard {
     region: 'local',
     plays: {},
     isDraining: false,
-    load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlotsAvailable: 10 },
+    load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 10, matchSlotsAvailable: 10 },
     ...facts,
   };
 }
