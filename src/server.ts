@@ -288,6 +288,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     const room = matchMaker.getLocalRoomById(roomId) as unknown;
     if (room instanceof GameRoom) room.retire();
   });
+  clustering.store.onRequest(async (request) => operations.answer(request) ?? { outcome: 'refused' });
   metrics.addSource(() => clusterMetrics(clustering!));
   const former = new FormerMatches({
     journal: claiming(journal, membership),

@@ -1,12 +1,24 @@
 /**
- * `npm run cluster -- up | status | roll`: a small cluster on this machine without a process manager, and what is done to
- * a cluster while it runs. Exit codes: 0 fine, 1 what was asked for was not done, 2 wrong usage, 3 something cannot be
- * reached; `up` ends with that of the process which could not be started.
+ * `npm run cluster -- up | status | drain | roll | canary | cohort | promote | rollback`: a small cluster on this machine
+ * without a process manager, and what is done to any cluster while it runs. Exit codes: 0 fine, 1 what was asked for was
+ * not done, 2 wrong usage, 3 something cannot be reached; `up` ends with that of the process which could not be started.
  */
 import type { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
+import {
+  BUILD_ID,
+  type CanaryState,
+  COHORT,
+  describeCanary,
+  NO_CANARY,
+  promote,
+  rollBack,
+  trackOfBuild,
+} from '../cluster/canary.ts';
+import type { CanaryRecord, CanaryStore } from '../cluster/canary-desk.ts';
 import { GameError } from '../kernel/errors.ts';
 import { askCluster, type ClusterPlace, runningCluster } from './cluster/control.ts';
+import { type ListedProcess, listProcesses, openShared, type SharedCluster } from './cluster/shared.ts';
 import type { PostReading } from './cluster/supervisor.ts';
 import { type ClusterRole, type UpOptions, up } from './cluster/up.ts';
 import { cliEnvironment } from './database.ts';
@@ -24,14 +36,30 @@ const USAGE = `Usage: npm run cluster -- COMMAND [options]
     --database URL      (default: DATABASE_URL, or the private PostgreSQL of the data folder)
     --build ID          names this build (default: HYPOGEUM_BUILD_ID)
     --no-build          serves the browser client as it was last built
-  status              the processes of the cluster
   roll [PROCESS...]   replaces all processes, or those named, one after another: the new one is ready before the old one
-                      drains, and the old one is gone before the next is touched
+                      drains, and the old one is gone before the next is touched; only of what \`up\` has started
     --build ID          names the build of the new ones
 
-PROCESS is a name such as realtime-1, or an id, as status shows them.
+Of any cluster, also of one that PM2 or Kubernetes has started:
 
-  --data DIR          data folder (default: HYPOGEUM_DATA or .data)
+  status              processes with build, rooms, players, free match slots and 99th percentile of a tick
+  drain PROCESS       takes a process out for good: its matches move or end, then it exits 0
+  canary show         which build is tried, and on whom
+  canary set          tries a build; changes at once for all processes
+    --build ID          that build
+    --percent N         with that share of new matches, 0 to 100
+    --cohort NAME       or with the new matches of a cohort
+  canary clear        forgets about it: new matches go to any build
+  promote             all new matches go to the build that is tried
+  rollback            no new match and no new player goes to it
+  cohort list NAME    its players
+  cohort add NAME PLAYER...     adds players; the names moderators and admins are those accounts, and no lists
+  cohort remove NAME PLAYER...  takes them out
+
+PROCESS is an id as status shows it or, of what \`up\` has started, a name such as realtime-1.
+
+  --data DIR          data folder of \`up\` (default: HYPOGEUM_DATA or .data)
+  --redis URL         of the cluster (default: that which runs on the data folder, or REDIS_URL)
   --json              one line of JSON instead of text
   --help              this text
 
@@ -39,8 +67,14 @@ Exit codes: 0 fine, 1 what was asked for was not done, 2 wrong usage, 3 somethin
 code of the process that could not be started.
 `;
 
+/** Codes that say that what was asked for was not done, in place of that something is out of reach. */
+const REFUSALS: ReadonlySet<string> = new Set(['PROCESS_UNKNOWN', 'CANARY_NONE', 'CANARY_CHANGED', 'COHORT_FULL']);
+/** From asking a process to drain to its word that it heard, ms. */
+const ASK_MS = 5_000;
+const PLAYER_ID = /^[a-z]-[A-Za-z0-9_-]{22}$/;
+/** Who it was, in the log of the cluster. */
+const BY = 'operator';
 const NOT_DONE = 1;
-const BUILD_ID = /^[\w.+-]{1,64}$/;
 const BOUNDS: Readonly<Record<ClusterRole, readonly [min: number, max: number, initial: number]>> = {
   realtime: [1, 16, 2],
   worker: [0, 8, 1],
@@ -54,11 +88,30 @@ export interface ClusterCliContext {
 }
 
 interface Options {
-  readonly command: string;
+  readonly command: keyof typeof COMMANDS;
   readonly words: readonly string[];
   readonly up: UpOptions;
+  /** As given on the command line. */
+  readonly redis: string | undefined;
+  readonly share: { readonly percent: number } | { readonly cohort: string } | undefined;
   readonly isJson: boolean;
 }
+
+/** By command: what else it takes. */
+const COMMANDS = {
+  up: { options: ['realtime', 'workers', 'gates', 'port', 'redis', 'database', 'build', 'no-build'], words: [0, 0] },
+  roll: { options: ['build'], words: [0, 64] },
+  status: { options: ['redis'], words: [0, 0] },
+  drain: { options: ['redis'], words: [1, 1] },
+  'canary show': { options: ['redis'], words: [0, 0] },
+  'canary set': { options: ['redis', 'build', 'percent', 'cohort'], words: [0, 0] },
+  'canary clear': { options: ['redis'], words: [0, 0] },
+  promote: { options: ['redis'], words: [0, 0] },
+  rollback: { options: ['redis'], words: [0, 0] },
+  'cohort list': { options: ['redis'], words: [1, 1] },
+  'cohort add': { options: ['redis'], words: [2, 1_000] },
+  'cohort remove': { options: ['redis'], words: [2, 1_000] },
+} as const satisfies Record<string, { options: readonly string[]; words: readonly [min: number, max: number] }>;
 
 /** @returns the exit code; never rejects for what a user or a store does wrong */
 export async function runClusterCli(argv: readonly string[], context: ClusterCliContext): Promise<number> {
@@ -70,14 +123,31 @@ export async function runClusterCli(argv: readonly string[], context: ClusterCli
     }
     if (options.command === 'up') return await up(options.up, context);
     const place = await runningCluster(options.up.dataDir);
-    if (place === undefined) {
-      const reason = `no cluster runs on the data folder ${options.up.dataDir}; npm run cluster -- up starts one`;
-      throw new GameError('STORE_UNAVAILABLE', { reason });
+    if (options.command === 'roll') {
+      if (place === undefined) throw nowhere(options);
+      return await roll(place, options, context);
     }
-    return await (options.command === 'status' ? status(place, options, context) : roll(place, options, context));
+    const url = options.redis ?? place?.redisUrl ?? options.up.redisUrl;
+    if (url === undefined) throw nowhere(options);
+    const shared = await openShared(url);
+    try {
+      // Names are those of this machine's cluster; they mean nothing in another one.
+      return await act(shared, url === place?.redisUrl ? place : undefined, options, context);
+    } finally {
+      await shared.close();
+    }
   } catch (error) {
+    if (error instanceof GameError && REFUSALS.has(error.code)) {
+      await print(context.stderr, `${safe(error.message)}\n`);
+      return NOT_DONE;
+    }
     return exitCodeOf(error, context.stderr, USAGE);
   }
+}
+
+function nowhere({ up: { dataDir } }: Options): GameError {
+  const reason = `no cluster runs on the data folder ${dataDir}, and REDIS_URL is not set; npm run cluster -- up starts one`;
+  return new GameError('STORE_UNAVAILABLE', { reason });
 }
 
 function parse(argv: readonly string[], { env }: ClusterCliContext): Options | undefined {
@@ -89,13 +159,15 @@ function parse(argv: readonly string[], { env }: ClusterCliContext): Options | u
   }
   const { values, positionals } = parsed;
   if (values.help) return undefined;
-  const [command = '', ...words] = positionals;
-  if (command === '') throw new UsageError('A command is needed.');
-  if (!Object.hasOwn(OPTIONS_OF, command)) throw new UsageError(`No command ${safe(command)}.`);
-  const allowed = new Set(['data', 'json', ...OPTIONS_OF[command as keyof typeof OPTIONS_OF]]);
+  if (positionals.length === 0) throw new UsageError('A command is needed.');
+  const { command, words } = commandOf(positionals);
+  const { options, words: bounds } = COMMANDS[command];
+  const allowed = new Set<string>(['data', 'json', ...options]);
   const stray = Object.keys(values).find((name) => !allowed.has(name));
   if (stray !== undefined) throw new UsageError(`${command} takes no --${stray}.`);
-  if (words.length > 0 && command !== 'roll') throw new UsageError(`${command} takes no ${safe(words[0]!)}.`);
+  if (words.length > bounds[1]) throw new UsageError(`${command} takes no ${safe(words[bounds[1]]!)}.`);
+  if (words.length < bounds[0]) throw new UsageError(`${command} takes ${bounds[0] === 1 ? 'a name' : 'more words'}.`);
+  checkWords(command, words);
   const port = values.port === undefined ? undefined : integer('port', values.port, 0, 65_535);
   if (values.build !== undefined && !BUILD_ID.test(values.build)) {
     throw new UsageError('--build takes 1 to 64 letters, digits and . _ + -');
@@ -108,6 +180,8 @@ function parse(argv: readonly string[], { env }: ClusterCliContext): Options | u
     command,
     words,
     isJson: values.json === true,
+    redis: values.redis,
+    share: shareOf(command, values),
     up: {
       counts: {
         realtime: count('realtime', 'realtime', values.realtime),
@@ -124,11 +198,40 @@ function parse(argv: readonly string[], { env }: ClusterCliContext): Options | u
   };
 }
 
-const OPTIONS_OF = {
-  up: ['realtime', 'workers', 'gates', 'port', 'redis', 'database', 'build', 'no-build'],
-  status: [],
-  roll: ['build'],
-} as const;
+function commandOf(positionals: readonly string[]): { command: keyof typeof COMMANDS; words: readonly string[] } {
+  for (const length of [2, 1]) {
+    const command = positionals.slice(0, length).join(' ');
+    if (Object.hasOwn(COMMANDS, command)) {
+      return { command: command as keyof typeof COMMANDS, words: positionals.slice(length) };
+    }
+  }
+  const [group = ''] = positionals;
+  if (group === 'canary') throw new UsageError('canary is followed by show, set or clear.');
+  if (group === 'cohort') throw new UsageError('cohort is followed by list, add or remove.');
+  throw new UsageError(`No command ${safe(group)}.`);
+}
+
+function checkWords(command: keyof typeof COMMANDS, words: readonly string[]): void {
+  if (!command.startsWith('cohort')) return;
+  const [name = '', ...players] = words;
+  if (!COHORT.test(name)) throw new UsageError('A cohort has a name of 1 to 32 lower-case letters, digits and -');
+  const stranger = players.find((playerId) => !PLAYER_ID.test(playerId));
+  if (stranger !== undefined) throw new UsageError(`${safe(stranger)} is no id of a player.`);
+}
+
+function shareOf(
+  command: keyof typeof COMMANDS,
+  { build, percent, cohort }: { build?: string; percent?: string; cohort?: string },
+): Options['share'] {
+  if (command !== 'canary set') return undefined;
+  if (build === undefined) throw new UsageError('canary set takes --build ID.');
+  if ((percent === undefined) === (cohort === undefined)) {
+    throw new UsageError('canary set takes --percent N or --cohort NAME.');
+  }
+  if (percent !== undefined) return { percent: integer('percent', percent, 0, 100) };
+  if (!COHORT.test(cohort!)) throw new UsageError('--cohort takes 1 to 32 lower-case letters, digits and -');
+  return { cohort: cohort! };
+}
 
 function parseClusterArgs(argv: readonly string[]) {
   return parseArgs({
@@ -142,6 +245,8 @@ function parseClusterArgs(argv: readonly string[]) {
       redis: { type: 'string' },
       database: { type: 'string' },
       build: { type: 'string' },
+      percent: { type: 'string' },
+      cohort: { type: 'string' },
       'no-build': { type: 'boolean' },
       data: { type: 'string' },
       json: { type: 'boolean' },
@@ -156,23 +261,143 @@ function integer(option: string, text: string, min: number, max: number): number
   throw new UsageError(`--${option} takes a whole number, ${min} to ${max}.`);
 }
 
-async function status(place: ClusterPlace, { isJson }: Options, { stdout }: ClusterCliContext): Promise<number> {
+async function act(
+  shared: SharedCluster,
+  place: ClusterPlace | undefined,
+  options: Options,
+  context: ClusterCliContext,
+): Promise<number> {
+  const { canary } = shared;
+  const [name = '', ...players] = options.words;
+  switch (options.command) {
+    case 'status':
+      return status(shared, place, options, context);
+    case 'drain':
+      return drain(shared, place, options, context);
+    case 'cohort list': {
+      const members = await canary.members(name);
+      await print(
+        context.stdout,
+        options.isJson ? `${JSON.stringify(members)}\n` : members.map((id) => `${id}\n`).join(''),
+      );
+      return EXIT.FINE;
+    }
+    case 'cohort add':
+      return tellCount(await canary.addMembers(name, players), 'added to', options, context);
+    case 'cohort remove':
+      return tellCount(await canary.removeMembers(name, players), 'taken out of', options, context);
+    case 'canary show':
+      return tellCanary(await canary.read(), options, context);
+    case 'canary set': {
+      const build = options.up.build!;
+      const share = options.share!;
+      const state: CanaryState =
+        'percent' in share ? { phase: 'percent', build, ...share } : { phase: 'cohort', build, ...share };
+      await warnOfNoProcess(shared, build, context);
+      return tellCanary(await change(canary, () => state), options, context);
+    }
+    case 'canary clear':
+      return tellCanary(await change(canary, () => NO_CANARY), options, context);
+    case 'promote':
+      return tellCanary(await change(canary, promote), options, context);
+    default:
+      return tellCanary(await change(canary, rollBack), options, context);
+  }
+}
+
+async function change(canary: CanaryStore, to: (state: CanaryState) => CanaryState): Promise<CanaryRecord> {
+  const { state, revision } = await canary.read();
+  if (!(await canary.write(to(state), BY, revision))) throw new GameError('CANARY_CHANGED');
+  return canary.read();
+}
+
+/** It may be set before its processes are there; it may also be mistyped. */
+async function warnOfNoProcess({ store }: SharedCluster, build: string, { stderr }: ClusterCliContext): Promise<void> {
+  const builds = new Set((await listProcesses(store)).map(({ buildId }) => buildId));
+  if (builds.has(build)) return;
+  await print(stderr, `No process runs build ${build} yet; there are ${[...builds].map(safe).join(', ') || 'none'}.\n`);
+}
+
+async function tellCanary(record: CanaryRecord, { isJson }: Options, { stdout }: ClusterCliContext): Promise<number> {
+  const by = record.by === '' ? '' : ` (by ${safe(record.by)})`;
+  const text = `${describeCanary(record.state)}${by}`;
+  await print(stdout, isJson ? `${JSON.stringify(record)}\n` : `${text}\n`);
+  return EXIT.FINE;
+}
+
+async function tellCount(
+  players: number,
+  what: string,
+  { words, isJson }: Options,
+  { stdout }: ClusterCliContext,
+): Promise<number> {
+  const text = `${players} ${players === 1 ? 'player' : 'players'} ${what} ${words[0]}.`;
+  await print(stdout, isJson ? `${JSON.stringify({ players })}\n` : `${text}\n`);
+  return EXIT.FINE;
+}
+
+/** Of the processes that `up` has started; none if another one has started them. */
+async function postsOf(place: ClusterPlace | undefined): Promise<readonly PostReading[]> {
+  if (place === undefined) return [];
   const { posts } = await askCluster(place, { command: 'posts' }, () => {});
-  const rows = posts as readonly PostReading[];
+  return posts as readonly PostReading[];
+}
+
+async function status(
+  { store, canary }: SharedCluster,
+  place: ClusterPlace | undefined,
+  { isJson }: Options,
+  { stdout }: ClusterCliContext,
+): Promise<number> {
+  const [cards, posts, record] = await Promise.all([listProcesses(store), postsOf(place), canary.read()]);
+  const nameOf = (processId: string) => posts.find((post) => post.processId === processId)?.name;
   if (isJson) {
-    await print(stdout, `${JSON.stringify({ url: place.url, processes: rows })}\n`);
+    const processes = cards.map(({ plays: _, ...card }) => ({ name: nameOf(card.processId) ?? null, ...card }));
+    await print(stdout, `${JSON.stringify({ url: place?.url ?? null, processes, posts, canary: record })}\n`);
     return EXIT.FINE;
   }
-  const cells = rows.map((post) => [
-    post.name,
-    post.processId ?? '',
-    post.pid === 0 ? '' : String(post.pid),
-    post.state,
-    post.readyForMs === 0 ? '' : `${Math.round(post.readyForMs / 1000)} s`,
-    String(post.restarts),
-  ]);
-  await print(stdout, table([['name', 'id', 'pid', 'state', 'ready for', 'restarts'], ...cells]));
-  await print(stdout, `Players connect to ${place.url}\n`);
+  const rows = cards.map((card) => [nameOf(card.processId) ?? '', ...cellsOf(card, record.state)]);
+  // Those that have not become members, or no longer are: starting, dead, gone.
+  const known = new Set(cards.map(({ processId }) => processId));
+  for (const { name, processId = '', state } of posts) if (!known.has(processId)) rows.push([name, '', state]);
+  const header = ['name', 'id', 'state', 'roles', 'build', 'track', 'rooms', 'players', 'free slots', 'tick p99'];
+  await print(stdout, table([header, ...rows]));
+  await print(stdout, `Canary: ${describeCanary(record.state)}.\n`);
+  if (place !== undefined) await print(stdout, `Players connect to ${place.url}\n`);
+  return EXIT.FINE;
+}
+
+function cellsOf(card: ListedProcess, state: CanaryState): string[] {
+  const { processId, roles, buildId, isDraining, isListening, load } = card;
+  const hasRooms = roles.includes('realtime');
+  return [
+    processId,
+    isListening ? (isDraining ? 'draining' : 'ready') : 'dead',
+    roles.join(','),
+    buildId,
+    hasRooms ? trackOfBuild(state, buildId) : '',
+    hasRooms ? String(load.rooms) : '',
+    hasRooms ? String(load.players) : '',
+    hasRooms ? String(load.matchSlotsAvailable) : '',
+    hasRooms ? `${load.tickP99Ms.toFixed(1)} ms` : '',
+  ];
+}
+
+async function drain(
+  { store }: SharedCluster,
+  place: ClusterPlace | undefined,
+  { words }: Options,
+  { stdout }: ClusterCliContext,
+): Promise<number> {
+  const wanted = words[0]!;
+  const posts = await postsOf(place);
+  const processId = posts.find(({ name }) => name === wanted)?.processId ?? wanted;
+  const cards = await listProcesses(store);
+  if (!cards.some((card) => card.processId === processId)) {
+    throw new GameError('PROCESS_UNKNOWN', { processId: wanted });
+  }
+  await store.ask(processId, { kind: 'drain', by: BY }, ASK_MS);
+  await print(stdout, `${safe(wanted)} drains; npm run cluster -- status shows when it is gone.\n`);
   return EXIT.FINE;
 }
 

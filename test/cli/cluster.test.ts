@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
+import { RedisCluster } from '../../src/adapters/redis-cluster.ts';
 import { childOf } from '../../src/cli/cluster/child.ts';
 import { DEATHS_MAX, HEALTHY_MS, RESTART_MS, verdictOn } from '../../src/cli/cluster/restart-policy.ts';
 import { type Post, Supervisor } from '../../src/cli/cluster/supervisor.ts';
 import { runClusterCli } from '../../src/cli/cluster.ts';
+import { RedisServer } from '../fixtures/redis-server.ts';
 import { until } from '../fixtures/until.ts';
 
 const STUB = 'test/fixtures/stub-process.ts';
@@ -38,6 +40,18 @@ describe('npm run cluster', () => {
       [['up', 'now'], /up takes no now/],
       [['up', '--frobnicate'], /--frobnicate/],
       [['status', '--realtime', '2'], /status takes no --realtime/],
+      [['drain'], /drain takes a name/],
+      [['drain', 'a', 'b'], /drain takes no b/],
+      [['canary'], /canary is followed by show, set or clear/],
+      [['canary', 'set'], /canary set takes --build ID/],
+      [['canary', 'set', '--build', '1'], /canary set takes --percent N or --cohort NAME/],
+      [['canary', 'set', '--build', '1', '--percent', '5', '--cohort', 'a'], /--percent N or --cohort NAME/],
+      [['canary', 'set', '--build', '1', '--percent', '101'], /--percent takes a whole number, 0 to 100/],
+      [['canary', 'set', '--build', '1', '--cohort', 'A'], /--cohort takes 1 to 32 lower-case letters/],
+      [['promote', '--build', '1'], /promote takes no --build/],
+      [['cohort', 'add', 'testers'], /cohort add takes more words/],
+      [['cohort', 'add', 'testers', 'ada'], /ada is no id of a player/],
+      [['cohort', 'list', 'T'], /A cohort has a name/],
     ] as const) {
       it(`refuses ${argv.join(' ') || 'nothing'} with the usage`, async () => {
         const { code, err } = await run(argv);
@@ -48,8 +62,8 @@ describe('npm run cluster', () => {
     }
 
     it('tells that no cluster runs there, and how to start one', async () => {
-      for (const command of ['status', 'roll']) {
-        const { code, err } = await run([command]);
+      for (const words of [['status'], ['roll'], ['promote'], ['drain', 'x'], ['canary', 'show']]) {
+        const { code, err } = await run(words);
         assert.equal(code, 3);
         assert.match(err, /^STORE_UNAVAILABLE: .*no cluster runs on the data folder .*npm run cluster -- up/);
       }
@@ -75,6 +89,92 @@ describe('npm run cluster', () => {
       } finally {
         process.env['PATH'] = was;
       }
+    });
+  });
+
+  describe('on a cluster that somebody else has started', () => {
+    let redis: RedisServer;
+    let store: RedisCluster;
+    before(async () => {
+      redis = await RedisServer.start();
+    });
+    after(() => redis.stop());
+    beforeEach(async () => {
+      await redis.command((client) => client.flushall());
+      store = await RedisCluster.open({ url: redis.url, processId: 'one' });
+      const load = { tickP99Ms: 2.25, players: 7, rooms: 2, matchSlots: 50, matchSlotsAvailable: 48 };
+      const place = { host: '127.0.0.1', port: 1, region: 'local', isDraining: false, plays: {} };
+      const card = { processId: 'one', ...place, roles: ['realtime' as const], buildId: '1.3.0', load };
+      await store.beat({ beat: 1, card });
+      await store.beat({ beat: 1, card: { ...card, processId: 'ghost', roles: ['worker'] } });
+    });
+    afterEach(() => store.close());
+    const there = (...words: string[]) => run([...words, '--redis', redis.url]);
+
+    it('shows its processes, what each has room for, and who is dead', async () => {
+      const { code, out } = await there('status');
+      assert.equal(code, 0);
+      assert.match(out, /^ +one +ready +realtime +1\.3\.0 +stable +2 +7 +48 +2\.3 ms$/m);
+      assert.match(out, /^ +ghost +dead +worker +1\.3\.0/m);
+      assert.match(out, /^Canary: no canary/m);
+      const { processes } = JSON.parse((await there('status', '--json')).out) as { processes: { processId: string }[] };
+      assert.deepEqual(
+        processes.map(({ processId }) => processId),
+        ['one', 'ghost'],
+      );
+    });
+
+    it('drains a process, which hears who wanted it', async () => {
+      const heard: unknown[] = [];
+      store.onRequest(async (request) => {
+        heard.push(request);
+        return { outcome: 'draining' };
+      });
+      assert.equal((await there('drain', 'one')).code, 0);
+      assert.deepEqual(heard, [{ kind: 'drain', by: 'operator' }]);
+    });
+
+    it('tells a process that does not exist from one that does not answer', async () => {
+      const unknown = await there('drain', 'two');
+      assert.equal(unknown.code, 1);
+      assert.match(unknown.err, /^PROCESS_UNKNOWN: .*two/);
+      const dead = await there('drain', 'ghost');
+      assert.equal(dead.code, 3);
+      assert.match(dead.err, /^STORE_UNAVAILABLE: .*nobody listens as process ghost/);
+    });
+
+    it('tries a build, promotes it and rolls it back, for all processes at once', async () => {
+      const tried = await there('canary', 'set', '--build', '1.4.0', '--percent', '10');
+      assert.equal(tried.code, 0);
+      assert.equal(tried.out, 'build 1.4.0 gets 10 % of new matches (by operator)\n');
+      assert.match(tried.err, /^No process runs build 1\.4\.0 yet; there are 1\.3\.0\.$/m);
+      assert.match((await there('status')).out, /^Canary: build 1\.4\.0 gets 10 %/m);
+      assert.match((await there('promote')).out, /^build 1\.4\.0 is promoted/);
+      const again = await there('promote');
+      assert.equal(again.code, 1);
+      assert.match(again.err, /^CANARY_NONE/);
+      assert.match((await there('rollback')).out, /^build 1\.4\.0 is rolled back/);
+      assert.deepEqual(JSON.parse((await there('canary', 'show', '--json')).out), {
+        state: { phase: 'rolled-back', build: '1.4.0' },
+        revision: 3,
+        by: 'operator',
+      });
+      assert.match((await there('canary', 'clear')).out, /^no canary/);
+      const known = await there('canary', 'set', '--build', '1.3.0', '--cohort', 'testers');
+      assert.deepEqual([known.code, known.err], [0, '']);
+    });
+
+    it('keeps the players of a cohort', async () => {
+      const [ada, bob] = ['a-000000000000000000ada0', 'a-000000000000000000bob0'];
+      assert.equal((await there('cohort', 'add', 'testers', ada, bob)).out, '2 players added to testers.\n');
+      assert.equal((await there('cohort', 'remove', 'testers', bob)).out, '1 player taken out of testers.\n');
+      assert.equal((await there('cohort', 'list', 'testers')).out, `${ada}\n`);
+    });
+
+    it('says that Redis cannot be reached', async () => {
+      const { code, err } = await run(['status', '--redis', 'redis://127.0.0.1:1']);
+      assert.equal(code, 3);
+      assert.match(err, /^STORE_UNAVAILABLE/);
     });
   });
 
