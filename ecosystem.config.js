@@ -3,6 +3,9 @@
  * the gate; the processes behind it are reached by it only, on this machine. `npm run cluster -- up` does the same without
  * PM2; docs/cluster.md tells the two apart.
  *
+ * `PM2_CONCURRENT_ACTIONS=1 npx pm2 reload ecosystem.config.js` replaces one after another: two at once would leave their matches
+ * nowhere to go.
+ *
  * Needs DATABASE_URL and REDIS_URL, in the environment of `pm2 start` or in .env: processes of one cluster share both, and
  * PM2 is no place to run a database. `HYPOGEUM_PORT` is the gate's (2567), everything else as `npm start -- --help` has it.
  *
@@ -36,8 +39,9 @@ function app(name, role, env) {
     shutdown_with_message: false,
     // Longer than a drain takes, or rooms would die in the middle of moving.
     kill_timeout: (drainSeconds + 10) * 1000,
-    // A drain was asked for by somebody; a faulty configuration, folder or port does not mend by starting again.
-    stop_exit_codes: [0, 64, 69, 73, 78],
+    // A faulty configuration, folder or port does not mend by starting again. Not 0: PM2 takes a process that was killed
+    // for one that ended with 0. So it also starts a process again that drained; `pm2 stop NAME` drains one for good.
+    stop_exit_codes: [64, 69, 73, 78],
     max_restarts: 10,
     exp_backoff_restart_delay: 200,
   };
