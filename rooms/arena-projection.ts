@@ -86,8 +86,6 @@ export class ArenaProjection {
   readonly #seats: SeatDirectory;
   readonly #avatars: (Avatar | undefined)[] = [];
   readonly #scores: (Score | undefined)[] = [];
-  /** Whose avatar it is, see {@link SeatDirectory.sessionId}. */
-  readonly #sessionIds: string[] = [];
   readonly #rockets: (Rocket | undefined)[] = [];
   readonly #rocketIds: number[] = [];
   /** Those of the state, without the proxy in front of its arrays. */
@@ -109,7 +107,6 @@ export class ArenaProjection {
       if (avatar === undefined) continue;
       this.#avatars[seat] = avatar;
       this.#scores[seat] = state.scores.get(String(seat));
-      this.#sessionIds[seat] = interest.ownerOf(avatar);
     }
     for (let slot = 0; slot < world.rocketSlots; slot++) {
       const id = world.rocketId(slot);
@@ -154,7 +151,7 @@ export class ArenaProjection {
     }
     const isConnected = this.#seats.isConnected(seat);
     // A seat that changes hands within one tick is another fighter, whatever its name.
-    if (avatar === undefined || this.#sessionIds[seat] !== this.#seats.sessionId(seat)) {
+    if (avatar === undefined || this.#interest.ownerOf(avatar) !== this.#seats.sessionId(seat)) {
       if (avatar !== undefined) this.#removeSeat(seat, avatar);
       this.#writeAvatar(seat, this.#addSeat(seat), isConnected);
     } else {
@@ -202,7 +199,6 @@ export class ArenaProjection {
     this.#state.avatars.set(key, avatar);
     // Its player may have lost the connection since it joined, and comes back with the same session.
     const sessionId = this.#seats.sessionId(seat);
-    this.#sessionIds[seat] = sessionId;
     this.#interest.track(avatar, sessionId === '' ? {} : { owner: sessionId });
     const client = this.#seats.client(seat);
     if (client !== undefined) this.#interest.observe(client, avatar);

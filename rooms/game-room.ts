@@ -37,6 +37,7 @@ import { Roster, type SavedRoster } from '../src/match/roster.ts';
 import { SchemaCapture } from '../src/match/schema-capture.ts';
 import { TickPlugin } from '../src/match/tick-plugin.ts';
 import { checkName, guestName } from '../src/sessions/names.ts';
+import type { SessionEnd } from '../src/sessions/session.ts';
 import { type Player, RoomSeats, type SavedSessions, type Session } from './room-seats.ts';
 import type { Revoked, RoomMetadata, RoomServices, Vacancies } from './room-services.ts';
 
@@ -58,6 +59,10 @@ const ARCHIVE_SECONDS = 5;
 const METADATA_SECONDS = 2;
 /** Furthest a shooter may look back, ms. */
 const REWIND_MAX_MS = 500;
+/** How long the seat of who lost its connection waits for it. */
+const RECONNECT_SECONDS = 60;
+/** What nobody should miss, be it late. */
+const KEPT_MESSAGES: ReadonlySet<string> = new Set(['notice', 'match-ended']);
 /** Longest that a restored match waits for all of its players before it goes on, ms. */
 const HOLD_MS = 1_500;
 /** How often it looks whether they are back, ms. */
@@ -99,6 +104,12 @@ export interface FrameBinding<Frame, Intent> {
 
 /** Close codes after which a client does not keep its seat: it was thrown out, not lost. */
 const THROWN_OUT: ReadonlySet<number> = new Set([CloseCode.WITH_ERROR, ...Object.values(CLOSE)]);
+
+/** Why who left with this code is gone. */
+function endOf(code: number | undefined): SessionEnd {
+  if (code === undefined || code === CloseCode.CONSENTED) return 'left';
+  return THROWN_OUT.has(code) ? 'thrown-out' : 'expired';
+}
 
 /** Those that a bug of a game must not leave unnoticed. */
 const GUARDED_HOOKS = ['onJoin', 'onLeave', 'onDrop', 'onReconnect', 'onDispose'] as const;
@@ -185,8 +196,6 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   /** Sessions whose old socket is being closed because a new one takes its place. */
   readonly #replacing = new Set<string>();
   readonly #budgets = new CommandBudgets();
-  /** When a socket was given its seat, by the room's clock, ms; until the client has acknowledged it. */
-  readonly #unacknowledged = new Map<Player, number>();
   #stopRevocations: () => void = () => {};
   #entry: { tick: number; events: readonly SeatEvent[]; intents: SeatIntent<Intent>[] } = {
     tick: 0,
@@ -274,6 +283,10 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
   /** Minutes that a match may wait for players. */
   protected readonly waitMinutesMax: number = WAIT_MINUTES_MAX;
+  /** Seconds in which a dropped player may come back to its seat. */
+  protected readonly reconnectSeconds: number = RECONNECT_SECONDS;
+  /** Types of messages that wait for a player who is away; of others it is told how many it missed. */
+  protected readonly keptMessages: ReadonlySet<string> = KEPT_MESSAGES;
 
   /** Seats that players may be queued for, by team, and who plays in which; a game with teams says more. */
   protected vacancies(): Vacancies {
@@ -448,8 +461,11 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return new RoomSeats(limit, {
       room: this,
       journal: this.plugins.journal,
+      totals: this.services.totals.sessions,
+      reconnectSeconds: this.reconnectSeconds,
       isOver: () => this.#ending !== 'running',
-      onAbsentLeft: (client) => Promise.resolve(this.onLeave(client)),
+      onAbsentLeft: (client) => Promise.resolve(this.onLeave(client, CloseCode.FAILED_TO_RECONNECT)),
+      onTakenOver: (from, to) => this.plugins.interest.reown(from, to),
     });
   }
 
@@ -648,9 +664,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   // Who comes and goes ------------------------------------------------------------------------------------------
 
-  override async onJoin(client: Player, options: { name?: unknown } | undefined): Promise<void> {
+  override async onJoin(client: Player, options: { name?: unknown; takeOver?: unknown } | undefined): Promise<void> {
     try {
-      this.#join(client, options?.name);
+      this.#join(client, options?.name, options?.takeOver !== false);
       await this.#durable();
     } catch (error) {
       if (!(error instanceof GameError)) throw error;
@@ -660,7 +676,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     }
   }
 
-  #join(client: Player, wantedName: unknown): void {
+  #join(client: Player, wantedName: unknown, takesOver: boolean): void {
     // The class that is registered carries the static onAuth; without it nobody may play.
     if (client.auth === undefined) throw new GameError('AUTH_MISSING');
     if (this.#ending === 'shutdown' || this.#ending === 'retired' || this.#isFrozen) throw new GameError('DRAINING');
@@ -668,8 +684,20 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     // It may have ended after the seat was reserved.
     this.services.revocations?.check(client.auth.signInId);
     const name = wantedName === undefined ? guestName(client.auth.playerId) : checkName(wantedName);
-    this.#admit(client, this.#seats.join(client, name));
+    const { session, former } = this.#seats.join(client, name, takesOver);
+    if (former !== undefined) this.#showOut(former);
+    this.#admit(client, session);
     this.services.totals.room.joins++;
+  }
+
+  /** The player goes on from another device: this one is told, and does not come back. */
+  #showOut({ sessionId, auth }: Session): void {
+    this.services.log.info({ matchId: this.matchId, playerId: auth.playerId }, 'seat taken over by another device');
+    this.#budgets.forget(sessionId);
+    const client = this.clients.getById(sessionId);
+    if (client === undefined) return;
+    client.send('notice', { code: 'SEAT_TAKEN_OVER' });
+    this.kickClient(sessionId, CLOSE.SEAT_TAKEN_OVER, 'SEAT_TAKEN_OVER');
   }
 
   /**
@@ -727,9 +755,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     }
   }
 
-  override async onLeave(client: Player): Promise<void> {
+  override async onLeave(client: Player, code?: number): Promise<void> {
     this.#budgets.forget(client.sessionId);
-    const seat = this.#seats.leave(client.sessionId);
+    const seat = this.#seats.leave(client.sessionId, endOf(code));
     if (seat === undefined) return;
     this.plugins.input.unseat(seat.index);
     // Who left is not let in again, whatever becomes of this process.
@@ -767,6 +795,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   override async onDispose(): Promise<void> {
     this.plugins.tick.stop();
+    this.#seats?.close();
     this.#stopRevocations();
     this.services?.seeking?.end(this.matchId);
     if (this.#ending === 'running' && this.#isElsewhere) this.#ending = 'retired';
@@ -798,25 +827,50 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   /** Ends sockets that took a seat and never said that they are there. */
   #dropSilent(): void {
-    for (const [client, admittedAtMs] of this.#unacknowledged) {
-      if (client.state !== ClientState.JOINING) {
-        this.#unacknowledged.delete(client);
-      } else if (this.clock.elapsedTime - admittedAtMs > JOIN_ACK_SECONDS * 1000) {
-        this.#unacknowledged.delete(client);
+    const nowMs = performance.now();
+    for (const { sessionId, phase } of [...this.#seats.unacknowledged()]) {
+      const client = this.clients.getById(sessionId);
+      if (client?.state === ClientState.JOINED) {
+        this.#seats.acknowledged(sessionId);
+      } else if (nowMs - phase.sinceMs > JOIN_ACK_SECONDS * 1000 && client !== undefined) {
         this.services.totals.room.joinsRefused.add('JOIN_TIMEOUT');
-        this.kickClient(client.sessionId, CloseCode.WITH_ERROR, 'JOIN_TIMEOUT');
+        // Who had a seat keeps it until it has been away for too long.
+        if (phase.state === 'resumed') socketOf(client).terminate?.();
+        else this.kickClient(sessionId, CloseCode.WITH_ERROR, 'JOIN_TIMEOUT');
       }
     }
   }
 
   /** Connects a socket to its seat: at a join and again after every resume. */
-  #admit(client: Player, { seat }: Session): void {
+  #admit(client: Player, session: Session): void {
+    const { index } = session.seat;
     this.plugins.journal.attach(client);
     expectInputs(client, this.#inputLayout);
-    this.plugins.input.seat(client.sessionId, seat.index);
-    this.#unacknowledged.set(client, this.clock.elapsedTime);
-    client.send('welcome', { seat: seat.index, matchId: this.matchId });
-    this.onSeated(client, seat.index);
+    this.plugins.input.seat(client.sessionId, index);
+    client.send('welcome', { seat: index, matchId: this.matchId });
+    this.onSeated(client, index);
+    const { kept, lost } = this.#seats.takeMessages(session);
+    for (const { type, payload } of kept) client.send(type, payload);
+    if (Object.keys(lost).length > 0) client.send('missed', { types: lost });
+  }
+
+  /** Says something to the player in a seat; to one who is away, by the rule of {@link keptMessages}. */
+  protected tell(seat: number, type: string, payload: unknown): void {
+    const found = this.#seats.table.at(seat);
+    if (found === undefined || found.isBot) return;
+    const session = this.#seats.sessionOf(found.sessionId);
+    if (session?.phase.state === 'dropped') this.#leaveMessage(session, type, payload);
+    else this.clients.getById(found.sessionId)?.send(type, payload);
+  }
+
+  /** Says something to all players; to those who are away, by the same rule. */
+  protected announce(type: string, payload: unknown): void {
+    this.broadcast(type, payload);
+    for (const session of [...this.#seats.away()]) this.#leaveMessage(session, type, payload);
+  }
+
+  #leaveMessage(session: Session, type: string, payload: unknown): void {
+    this.#seats.leaveMessage(session, type, payload, this.keptMessages.has(type));
   }
 
   // One tick ---------------------------------------------------------------------------------------------------
@@ -924,7 +978,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       // Told only when it can be opened; empty for a match that was not recorded.
       const isArchived = await Promise.race([this.plugins.journal.archived, after(ARCHIVE_SECONDS, false)]);
       const replayId = isArchived ? this.matchId : '';
-      this.broadcast('match-ended', { standings: standings.map((row) => this.#published(row)), replayId });
+      this.announce('match-ended', { standings: standings.map((row) => this.#published(row)), replayId });
     } catch (error) {
       this.#giveUp(error, 'end');
       return;
@@ -966,7 +1020,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.services.totals.room.faults.add(phase);
     this.services.totals.room.matchesFailed.add(this.#track);
     this.services.log.error({ err: error, phase, matchId: this.matchId, tick: this.#entry.tick }, 'match failed');
-    this.broadcast('notice', { code: 'MATCH_FAILED' });
+    this.announce('notice', { code: 'MATCH_FAILED' });
     void this.disconnect(CLOSE.MATCH_FAILED);
   }
 

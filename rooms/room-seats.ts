@@ -8,10 +8,16 @@ import { listingOf } from '../src/match/colyseus-internals.ts';
 import type { JournalPlugin } from '../src/match/journal-plugin.ts';
 import { type SavedSeats, type Seat, SeatTable } from '../src/match/seat-table.ts';
 import type { SavedAuth, SessionRecord } from '../src/match/session-records.ts';
+import { Outbox, type SavedOutbox } from '../src/sessions/outbox.ts';
+import {
+  advance,
+  type SessionEnd,
+  type SessionEvent,
+  type SessionPhase,
+  type SessionTotals,
+} from '../src/sessions/session.ts';
 import type { Admitted } from '../src/sessions/tokens.ts';
 
-/** Seconds in which a dropped player may come back to its seat. */
-const RECONNECT_SECONDS = 60;
 /** Of one session: a client that missed the newest comes with the one before. */
 const TOKENS_KEPT = 2;
 
@@ -24,6 +30,9 @@ export interface Session {
   readonly auth: Admitted;
   /** The last ones with which it may come back, the newest last. */
   readonly tokens: readonly string[];
+  readonly phase: SessionPhase;
+  /** What was said to it while it was away. */
+  readonly outbox: Outbox;
 }
 
 /** Sessions and seats as JSON has them. */
@@ -33,6 +42,7 @@ export interface SavedSessions extends SavedSeats {
     readonly sessionId: string;
     readonly auth: SavedAuth;
     readonly tokens: readonly string[];
+    readonly outbox?: SavedOutbox;
   }[];
 }
 
@@ -45,10 +55,15 @@ interface Held {
 export interface SeatHost {
   readonly room: Room;
   readonly journal: Pick<JournalPlugin, 'session'>;
+  readonly totals: SessionTotals;
+  /** In which a dropped player may come back to its seat. */
+  readonly reconnectSeconds: number;
   /** The room is on its way out. */
   isOver(): boolean;
   /** A session that never came back to a restored room is over; the framework knows nothing of it. */
   onAbsentLeft(client: Player): Promise<unknown>;
+  /** A seat, and what is its player's own, belongs to another session of the same player. */
+  onTakenOver(from: string, to: string): void;
 }
 
 export class RoomSeats {
@@ -72,18 +87,64 @@ export class RoomSeats {
     return this.#held.size;
   }
 
-  /** @throws GameError SEAT_TAKEN, MATCH_FULL */
-  join(client: Player, name: string): Session {
+  /** Those who are away and may come back. */
+  *away(): Iterable<Session> {
+    for (const session of this.#sessions.values()) if (session.phase.state === 'dropped') yield session;
+  }
+
+  /** Those whose clients have not said yet that they are there. */
+  *unacknowledged(): Iterable<Session & { readonly phase: { readonly state: 'reserved' | 'resumed' } }> {
+    for (const session of this.#sessions.values()) {
+      const { phase } = session;
+      if (phase.state === 'reserved' || phase.state === 'resumed') yield { ...session, phase };
+    }
+  }
+
+  /**
+   * Gives the client a seat: that of its player, if it holds one and may take it over, or a free one.
+   * @returns the session that held the seat before, to be shown out
+   * @throws GameError SEAT_TAKEN, MATCH_FULL
+   */
+  join(client: Player, name: string, takesOver: boolean): { readonly session: Session; readonly former?: Session } {
     const { sessionId, reconnectionToken: token } = client;
     const auth = client.auth!;
     const { playerId } = auth;
-    if (this.table.ofPlayer(playerId) !== undefined) throw new GameError('SEAT_TAKEN');
+    const held = this.table.ofPlayer(playerId);
+    if (held !== undefined) {
+      if (!takesOver) throw new GameError('SEAT_TAKEN');
+      const former = this.#sessions.get(held.sessionId)!;
+      const session = this.#takeOver(former, sessionId, auth, token);
+      this.#record({ kind: 'taken-over', from: former.sessionId, sessionId, auth: { ...auth }, token });
+      return { session, former };
+    }
     const seat = this.table.take({ isBot: false, name, playerId, sessionId });
     if (seat === undefined) throw new GameError('MATCH_FULL');
-    const session = { sessionId, seat, auth, tokens: [token] };
-    this.#sessions.set(sessionId, session);
+    const session = this.#open({ sessionId, seat, auth, tokens: [token] });
     this.#record({ kind: 'joined', seat: seat.index, sessionId, playerId, name, auth: { ...auth }, token });
+    return { session };
+  }
+
+  #open(who: Omit<Session, 'phase' | 'outbox'>, outbox = new Outbox()): Session {
+    const session: Session = { ...who, phase: { state: 'reserved', sinceMs: performance.now() }, outbox };
+    this.#host.totals.note(undefined, session.phase);
+    this.#sessions.set(who.sessionId, session);
     return session;
+  }
+
+  #takeOver(former: Session, sessionId: string, auth: Admitted, token: string): Session {
+    const { seat, outbox } = former;
+    const held = this.#held.get(former.sessionId);
+    this.#end(former, 'taken-over');
+    this.table.rebind(seat, sessionId);
+    seat.isConnected = true;
+    this.#host.onTakenOver(former.sessionId, sessionId);
+    held?.giveUp();
+    return this.#open({ sessionId, seat, auth, tokens: [token] }, outbox);
+  }
+
+  /** The client has said that it is there. */
+  acknowledged(sessionId: string): void {
+    this.#advance(sessionId, { kind: 'acknowledged' });
   }
 
   /**
@@ -101,7 +162,7 @@ export class RoomSeats {
 
   /** The session has no connection any more. */
   disconnected(sessionId: string): void {
-    const session = this.#sessions.get(sessionId);
+    const session = this.#advance(sessionId, { kind: 'lost', atMs: performance.now() });
     if (session !== undefined) session.seat.isConnected = false;
   }
 
@@ -109,20 +170,42 @@ export class RoomSeats {
   resume(client: Player): Session {
     const before = this.#sessions.get(client.sessionId);
     if (before === undefined) throw new Error(`session ${client.sessionId} resumed without a seat`);
-    const session = this.#withToken(before, client.reconnectionToken);
-    session.seat.isConnected = true;
+    const session = this.#return(before, client.reconnectionToken);
     this.#held.delete(client.sessionId);
     this.#record({ kind: 'resumed', sessionId: client.sessionId, token: client.reconnectionToken });
     return session;
   }
 
   /** The session is over: its seat is free with the next entry. @returns the seat, if it held one */
-  leave(sessionId: string): Seat | undefined {
+  leave(sessionId: string, reason: SessionEnd): Seat | undefined {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return undefined;
-    this.#forget(session);
+    this.#vacate(session, reason);
     this.#record({ kind: 'left', sessionId });
     return session.seat;
+  }
+
+  /** Something is said to a session that is away: it waits if it is to be kept, and counts as lost if not. */
+  leaveMessage({ sessionId, outbox }: Session, type: string, payload: unknown, isKept: boolean): void {
+    if (isKept && outbox.keep(type, payload)) this.#record({ kind: 'kept', sessionId, type, payload });
+    // Counts are exact but for a crash; that something was lost is told in any case.
+    else if (!isKept && outbox.lose(type)) this.#record({ kind: 'lost', sessionId, type });
+  }
+
+  /** What was said to a session while it was away; nothing of it is left. */
+  takeMessages({ sessionId, outbox }: Session): SavedOutbox {
+    const taken = outbox.take();
+    const { totals } = this.#host;
+    totals.messagesDelivered += taken.kept.length;
+    for (const count of Object.values(taken.lost)) totals.messagesLost += count;
+    if (taken.kept.length > 0 || Object.keys(taken.lost).length > 0) this.#record({ kind: 'told', sessionId });
+    return taken;
+  }
+
+  /** The room is over: its sessions are nobody's any more. */
+  close(): void {
+    for (const { phase } of this.#sessions.values()) this.#host.totals.forget(phase);
+    this.#sessions.clear();
   }
 
   /** Nobody who signed in that way comes back. */
@@ -138,10 +221,11 @@ export class RoomSeats {
     return {
       limit: this.table.limit,
       ...this.table.save(),
-      sessions: [...this.#sessions.values()].map(({ sessionId, auth, tokens }) => ({
+      sessions: [...this.#sessions.values()].map(({ sessionId, auth, tokens, outbox }) => ({
         sessionId,
         auth: { ...auth },
         tokens,
+        ...(outbox.isEmpty ? {} : { outbox: outbox.save() }),
       })),
     };
   }
@@ -149,10 +233,11 @@ export class RoomSeats {
   /** Into empty seats. @throws RangeError if a session has no seat */
   load(saved: SavedSessions): void {
     this.table.load(saved);
-    for (const { sessionId, auth, tokens } of saved.sessions) {
+    for (const { sessionId, auth, tokens, outbox } of saved.sessions) {
       const seat = this.table.ofSession(sessionId);
       if (seat === undefined) throw new RangeError(`session ${sessionId} has no seat`);
-      this.#sessions.set(sessionId, { sessionId, seat, auth: admittedIn(auth), tokens });
+      const session = this.#open({ sessionId, seat, auth: admittedIn(auth), tokens });
+      if (outbox !== undefined) session.outbox.load(outbox);
     }
   }
 
@@ -162,7 +247,12 @@ export class RoomSeats {
       case 'joined': {
         const { seat: index, sessionId, playerId, name, auth, token } = record;
         const seat = this.table.place(index, { sessionId, playerId, name });
-        this.#sessions.set(sessionId, { sessionId, seat, auth: admittedIn(auth), tokens: [token] });
+        this.#open({ sessionId, seat, auth: admittedIn(auth), tokens: [token] });
+        return;
+      }
+      case 'taken-over': {
+        const former = this.#sessions.get(record.from);
+        if (former !== undefined) this.#takeOver(former, record.sessionId, admittedIn(record.auth), record.token);
         return;
       }
       case 'dropped':
@@ -170,14 +260,23 @@ export class RoomSeats {
         return;
       case 'resumed': {
         const session = this.#sessions.get(record.sessionId);
-        if (session !== undefined) this.#withToken(session, record.token).seat.isConnected = true;
+        if (session !== undefined) this.#return(session, record.token);
         return;
       }
       case 'left': {
         const session = this.#sessions.get(record.sessionId);
-        if (session !== undefined) this.#forget(session);
+        if (session !== undefined) this.#vacate(session, 'left');
         return;
       }
+      case 'kept':
+        this.#sessions.get(record.sessionId)?.outbox.keep(record.type, record.payload);
+        return;
+      case 'lost':
+        this.#sessions.get(record.sessionId)?.outbox.lose(record.type);
+        return;
+      case 'told':
+        this.#sessions.get(record.sessionId)?.outbox.take();
+        return;
       case 'patch':
     }
   }
@@ -188,9 +287,9 @@ export class RoomSeats {
    */
   awaitAll(): void {
     for (const seat of [...this.table.people]) if (!this.#sessions.has(seat.sessionId)) this.table.vacate(seat);
-    for (const session of this.#sessions.values()) {
-      session.seat.isConnected = false;
-      void this.#await(session);
+    for (const { sessionId } of [...this.#sessions.values()]) {
+      this.disconnected(sessionId);
+      void this.#await(this.#sessions.get(sessionId)!);
     }
     listingOf(this.#host.room).clients = this.#sessions.size;
     matchMaker.stats.local.ccu += this.#sessions.size;
@@ -220,7 +319,7 @@ export class RoomSeats {
       for (const wait of waits) wait.reject?.(false);
     };
     // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
-    const timer = room.clock.setTimeout(giveUp, RECONNECT_SECONDS * 1000);
+    const timer = room.clock.setTimeout(giveUp, this.#leftMs(session.sessionId));
     const outcomes = waits.map((wait) =>
       wait.then(
         (client) => {
@@ -239,16 +338,42 @@ export class RoomSeats {
     return over;
   }
 
-  #withToken(session: Session, token: string): Session {
-    const tokens = [...session.tokens, token].slice(-TOKENS_KEPT);
-    const renewed = { ...session, tokens };
-    this.#sessions.set(session.sessionId, renewed);
-    return renewed;
+  #return({ sessionId, tokens }: Session, token: string): Session {
+    // Of a room that was taken down it is not known who was away.
+    this.disconnected(sessionId);
+    const returned = this.#advance(sessionId, { kind: 'returned', atMs: performance.now() })!;
+    const session = { ...returned, tokens: [...tokens, token].slice(-TOKENS_KEPT) };
+    session.seat.isConnected = true;
+    this.#sessions.set(sessionId, session);
+    return session;
   }
 
-  #forget(session: Session): void {
+  /** How long the seat of who is away waits for it, ms. */
+  #leftMs(sessionId: string): number {
+    const phase = this.#sessions.get(sessionId)?.phase;
+    const awayMs = phase?.state === 'dropped' ? performance.now() - phase.sinceMs : 0;
+    return Math.max(0, this.#host.reconnectSeconds * 1000 - awayMs);
+  }
+
+  #advance(sessionId: string, event: SessionEvent): Session | undefined {
+    const session = this.#sessions.get(sessionId);
+    if (session === undefined) return undefined;
+    const phase = advance(session.phase, event);
+    if (phase === session.phase) return session;
+    const advanced = { ...session, phase };
+    this.#host.totals.note(session.phase, phase);
+    this.#sessions.set(sessionId, advanced);
+    return advanced;
+  }
+
+  #end(session: Session, reason: SessionEnd): void {
+    this.#advance(session.sessionId, { kind: 'ended', reason });
     this.#sessions.delete(session.sessionId);
     this.#held.delete(session.sessionId);
+  }
+
+  #vacate(session: Session, reason: SessionEnd): void {
+    this.#end(session, reason);
     if (!session.seat.isLeaving) this.table.vacate(session.seat);
   }
 

@@ -13,6 +13,7 @@ import type { MatchSettler } from '../src/match/settler.ts';
 import type { TickTotals } from '../src/match/tick-metrics.ts';
 import type { TickScheduler } from '../src/match/tick-scheduler.ts';
 import type { Matchmaking } from '../src/matchmaking/matchmaking.ts';
+import type { SessionTotals } from '../src/sessions/session.ts';
 
 /** The narrow part of a logger that rooms use. */
 export interface RoomLog {
@@ -46,6 +47,7 @@ export interface RoomServices {
     readonly journal: JournalTotals;
     readonly ping: PingTotals;
     readonly room: RoomTotals;
+    readonly sessions: SessionTotals;
   };
   readonly settings: RoomSettings;
   /** A room's match goes on elsewhere: from now on the listing's row of this id is the new owner's. */

@@ -36,8 +36,11 @@ export const LIMITS = Object.freeze({
 
   /** Frame from a client, bytes. Above: the WebSocket is closed with 1009. An input frame is under 40. */
   socketFrameBytesMax: 4 * 1024,
-  /** WebSocket heartbeat of the transport, ms, and how many may stay unanswered before the socket is terminated. */
-  socketPingMs: 3_000,
+  /**
+   * WebSocket heartbeat of the transport, ms, and how many may stay unanswered before the socket is terminated. A dead
+   * one is found within `(socketPingsMissedMax + 2) * socketPingMs`, of which one may pass before the first is sent.
+   */
+  socketPingMs: 2_500,
   socketPingsMissedMax: 2,
 
   /** Joins (`/matchmake`) of one address: burst, and refill per second. Above: 429 RATE_LIMITED. */
@@ -121,6 +124,10 @@ assert.ok(LIMITS.gateWaitingPerAddressMax < LIMITS.gateWaitingMax, 'one address 
 assert.ok(
   LIMITS.gateReaskMs < LIMITS.gateAnswerMs && LIMITS.gateAnswerMs < LIMITS.gateHoldMs,
   'held ones are tried again',
+);
+assert.ok(
+  (LIMITS.socketPingsMissedMax + 2) * LIMITS.socketPingMs <= 10_000,
+  'the seat of a dead connection waits from within 10 s on',
 );
 assert.ok(LIMITS.socketFrameBytesMax < LIMITS.httpBodyBytesMax, 'frames are smaller than requests');
 assert.ok(LIMITS.httpTimeoutCheckMs < LIMITS.httpHeadersMs, 'timeouts are noticed when they pass, not much later');

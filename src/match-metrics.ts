@@ -9,6 +9,7 @@ import type { SettlerReading } from './match/settler.ts';
 import { TICK_PHASES, type TickTotals, type TickTotalsSample } from './match/tick-metrics.ts';
 import type { MetricFamily, NumberSample } from './ops/metrics.ts';
 import type { MatchResultsReading } from './results/match-results.ts';
+import type { SessionTotals } from './sessions/session.ts';
 
 export interface MatchTotals {
   readonly tick: TickTotals;
@@ -16,6 +17,7 @@ export interface MatchTotals {
   readonly interest: InterestTotals;
   readonly journal: JournalTotals;
   readonly ping: PingTotals;
+  readonly sessions: SessionTotals;
   readonly room: RoomTotals;
 }
 
@@ -25,6 +27,7 @@ export function* matchMetrics(totals: MatchTotals): Iterable<MetricFamily> {
   yield* interestMetrics(totals.interest);
   yield* journalMetrics(totals.journal);
   yield* pingMetrics(totals.ping);
+  yield* sessionMetrics(totals.sessions);
   yield* roomMetrics(totals.room);
 }
 
@@ -219,12 +222,18 @@ function* journalMetrics(journal: JournalTotals): Iterable<MetricFamily> {
 }
 
 function* pingMetrics(ping: PingTotals): Iterable<MetricFamily> {
-  const { sent, lost, rtt } = ping.collect();
+  const { sent, lost, rtt, jitter } = ping.collect();
   yield {
     name: 'hypogeum_rtt_seconds',
     help: 'Round trips of WebSocket pings.',
     type: 'histogram',
     samples: [{ bounds: rtt.bounds, counts: rtt.counts, sum: rtt.sum }],
+  };
+  yield {
+    name: 'hypogeum_jitter_seconds',
+    help: 'Jitter of clients, as smoothed with each answer to a ping.',
+    type: 'histogram',
+    samples: [{ bounds: jitter.bounds, counts: jitter.counts, sum: jitter.sum }],
   };
   yield counter('hypogeum_pings_total', 'Pings sent.', sent);
   yield counter('hypogeum_pings_lost_total', 'Pings not answered before the next.', lost);
@@ -238,6 +247,29 @@ function byTrack(name: string, help: string, counts: CountByCode): MetricFamily 
     help,
     'track',
     TRACKS.map((track) => [track, found.get(track) ?? 0]),
+function* sessionMetrics(sessions: SessionTotals): Iterable<MetricFamily> {
+  const { ended: _, ...now } = sessions.now;
+  yield {
+    name: 'hypogeum_sessions',
+    help: 'Sessions in running matches, by state.',
+    type: 'gauge',
+    samples: Object.entries(now).map(([state, value]) => ({ labels: { state }, value })),
+  };
+  yield counterBy(
+    'hypogeum_sessions_ended_total',
+    'Sessions that are over, by why. Those that expired were away for too long.',
+    'reason',
+    Object.entries(sessions.ended),
+  );
+  yield counter(
+    'hypogeum_away_messages_delivered_total',
+    'Messages to absent players that they got when they came back.',
+    sessions.messagesDelivered,
+  );
+  yield counter(
+    'hypogeum_away_messages_lost_total',
+    'Messages to absent players of which they were told that they are lost.',
+    sessions.messagesLost,
   );
 }
 

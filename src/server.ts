@@ -49,6 +49,7 @@ import { hashPassword } from './ops/panel-access.ts';
 import { openPersistence, type Persistence } from './persistence.ts';
 import { persistenceMetrics, routeMetrics } from './persistence-metrics.ts';
 import { loadModel } from './ratings/rating.ts';
+import { SessionTotals } from './sessions/session.ts';
 import { admitting, type Tokens } from './sessions/tokens.ts';
 
 /** Where `vite build` puts the client. */
@@ -121,6 +122,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     journal: new JournalTotals(),
     ping: new PingTotals(),
     room: new RoomTotals(),
+    sessions: new SessionTotals(),
   };
   const replays =
     options.replays ??

@@ -7,6 +7,7 @@ import { RoomTotals } from '../src/match/room-totals.ts';
 import { TickMetrics, TickTotals } from '../src/match/tick-metrics.ts';
 import { matchMetrics, resultMetrics, settlerMetrics } from '../src/match-metrics.ts';
 import { renderFamily } from '../src/ops/metrics.ts';
+import { SessionTotals } from '../src/sessions/session.ts';
 
 function totals() {
   return {
@@ -16,6 +17,7 @@ function totals() {
     journal: new JournalTotals(),
     ping: new PingTotals(),
     room: new RoomTotals(),
+    sessions: new SessionTotals(),
   };
 }
 

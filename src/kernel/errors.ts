@@ -56,6 +56,7 @@ export const ERRORS = {
   ACCOUNT_ERASED: { status: 410, retry: false, text: 'The account was erased.' },
   PLAYER_UNKNOWN: { status: 404, retry: false, text: 'There is no player of that id.' },
   NAME_TAKEN: { status: 409, retry: false, text: 'Somebody else has that name.' },
+  SEAT_TAKEN_OVER: { status: 409, retry: false, text: 'The player goes on with this seat from another device.' },
   MATCH_FULL: { status: 409, retry: true, text: 'Every seat of this match is taken.' },
   MATCH_PARKED: {
     status: 410,
@@ -175,6 +176,7 @@ export const CLOSE = {
   SIGNED_OUT: 4104,
   BANNED: 4105,
   MATCH_PARKED: 4106,
+  SEAT_TAKEN_OVER: 4107,
 } as const;
 
 /** An expected failure with a code from the catalogue. Anything else that is thrown is a bug. */

@@ -371,6 +371,15 @@ export class InterestPlugin extends RoomPlugin<Room> implements HotSource {
     return slot === undefined ? '' : (this.#ownerAt[slot] ?? '');
   }
 
+  /** What was one session's own is another's from now on. */
+  reown(from: string, to: string): void {
+    for (let slot = 0; slot < this.#top; slot++) {
+      if (this.#ownerAt[slot] !== from) continue;
+      this.#ownerAt[slot] = to;
+      this.#crossed.add(slot);
+    }
+  }
+
   /** Appends who is where and who looks from where, so that {@link restore} shows everybody what it saw. */
   capture(to: ByteWriter): void {
     const slots: number[] = [];

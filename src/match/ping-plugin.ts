@@ -17,6 +17,9 @@ const WINDOW = 16;
 /** Upper bounds of the round-trip histogram, seconds; one more bucket is above. */
 export const RTT_BOUNDS_SECONDS = [0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2] as const;
 
+/** The same of jitter. */
+export const JITTER_BOUNDS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5] as const;
+
 export interface PingStats {
   /** Smoothed round trip, ms; 0 until the first answer. */
   readonly rttMs: number;
@@ -32,31 +35,52 @@ export class PingTotals {
   answered = 0;
   /** Not answered before the next one was due; an answer that comes later does not change it. */
   lost = 0;
-  readonly #counts: number[] = new Array(RTT_BOUNDS_SECONDS.length + 1).fill(0);
-  #sumSeconds = 0;
+  readonly #rtt = new Buckets(RTT_BOUNDS_SECONDS);
+  readonly #jitter = new Buckets(JITTER_BOUNDS_SECONDS);
 
-  observe(rttMs: number): void {
-    const seconds = rttMs / 1000;
-    let bucket = 0;
-    while (bucket < RTT_BOUNDS_SECONDS.length && seconds > RTT_BOUNDS_SECONDS[bucket]!) bucket++;
-    this.#counts[bucket]!++;
-    this.#sumSeconds += seconds;
+  /** @param jitterMs the client's, as smoothed with this round trip; undefined for its first */
+  observe(rttMs: number, jitterMs?: number): void {
+    this.#rtt.observe(rttMs / 1000);
+    if (jitterMs !== undefined) this.#jitter.observe(jitterMs / 1000);
     this.answered++;
   }
 
-  /** Round trips in seconds; `counts` is per bucket, not cumulative, and one longer than `bounds`. */
-  collect(): {
-    sent: number;
-    answered: number;
-    lost: number;
-    rtt: { bounds: readonly number[]; counts: readonly number[]; sum: number; count: number };
-  } {
-    return {
-      sent: this.sent,
-      answered: this.answered,
-      lost: this.lost,
-      rtt: { bounds: RTT_BOUNDS_SECONDS, counts: [...this.#counts], sum: this.#sumSeconds, count: this.answered },
-    };
+  /** Times in seconds. */
+  collect(): { sent: number; answered: number; lost: number; rtt: BucketCounts; jitter: BucketCounts } {
+    const { sent, answered, lost } = this;
+    return { sent, answered, lost, rtt: this.#rtt.collect(), jitter: this.#jitter.collect() };
+  }
+}
+
+/** `counts` is per bucket, not cumulative, and one longer than `bounds`. */
+export interface BucketCounts {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly count: number;
+}
+
+class Buckets {
+  readonly #bounds: readonly number[];
+  readonly #counts: number[];
+  #sum = 0;
+  #count = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.#bounds = bounds;
+    this.#counts = new Array(bounds.length + 1).fill(0);
+  }
+
+  observe(value: number): void {
+    let bucket = 0;
+    while (bucket < this.#bounds.length && value > this.#bounds[bucket]!) bucket++;
+    this.#counts[bucket]!++;
+    this.#sum += value;
+    this.#count++;
+  }
+
+  collect(): BucketCounts {
+    return { bounds: this.#bounds, counts: [...this.#counts], sum: this.#sum, count: this.#count };
   }
 }
 
@@ -119,12 +143,13 @@ class Probe {
     if (sentAtMs === 0) return;
     this.#sentAtMs[sequence % WINDOW] = 0;
     const rttMs = performance.now() - sentAtMs;
-    this.#totals.observe(rttMs);
     if (this.#lastRttMs < 0) {
       this.#rttMs = rttMs;
+      this.#totals.observe(rttMs);
     } else {
       this.#rttMs += (rttMs - this.#rttMs) * RTT_WEIGHT;
       this.#jitterMs += (Math.abs(rttMs - this.#lastRttMs) - this.#jitterMs) * JITTER_WEIGHT;
+      this.#totals.observe(rttMs, this.#jitterMs);
     }
     this.#lastRttMs = rttMs;
   }

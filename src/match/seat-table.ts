@@ -9,8 +9,8 @@ export interface Seat {
   readonly isBot: boolean;
   readonly name: string;
   readonly playerId: string;
-  /** Empty for a bot. */
-  readonly sessionId: string;
+  /** Empty for a bot. Another one once the player has taken its seat over on another device. */
+  sessionId: string;
   isConnected: boolean;
   /** The leave is in the journal's next entry; the seat frees when that entry was stepped, or for who comes before. */
   isLeaving: boolean;
@@ -79,6 +79,13 @@ export class SeatTable {
     if (!isBot) this.#bySession.set(who.sessionId, seat);
     this.#events.push({ kind: 'join', seat: index, name, playerId, isBot });
     return seat;
+  }
+
+  /** The same player, by another session. */
+  rebind(seat: Seat, sessionId: string): void {
+    this.#bySession.delete(seat.sessionId);
+    seat.sessionId = sessionId;
+    this.#bySession.set(sessionId, seat);
   }
 
   /** The holder leaves with the next entry. */

@@ -19,9 +19,21 @@ export type SessionRecord =
       /** With which it comes back. */
       readonly token: string;
     }
+  /** The player has its seat by another session now. */
+  | {
+      readonly kind: 'taken-over';
+      readonly from: string;
+      readonly sessionId: string;
+      readonly auth: SavedAuth;
+      readonly token: string;
+    }
   | { readonly kind: 'dropped'; readonly sessionId: string }
   | { readonly kind: 'resumed'; readonly sessionId: string; readonly token: string }
   | { readonly kind: 'left'; readonly sessionId: string }
+  /** Said to a session that is away: waits for it, is lost to it, and all of it was told. */
+  | { readonly kind: 'kept'; readonly sessionId: string; readonly type: string; readonly payload: unknown }
+  | { readonly kind: 'lost'; readonly sessionId: string; readonly type: string }
+  | { readonly kind: 'told'; readonly sessionId: string }
   /** The tick carried a patch, or did not, although the patch rate says otherwise: the room shed load. */
   | { readonly kind: 'patch'; readonly tick: number; readonly isSent: boolean };
 
@@ -47,7 +59,20 @@ export function parseSessionRecord(bytes: Uint8Array): SessionRecord | undefined
         auth: object(from['auth'], 'auth'),
         token: text(from, 'token'),
       };
+    case 'taken-over':
+      return {
+        kind: 'taken-over',
+        from: text(from, 'from'),
+        sessionId: sessionId(),
+        auth: object(from['auth'], 'auth'),
+        token: text(from, 'token'),
+      };
+    case 'kept':
+      return { kind: 'kept', sessionId: sessionId(), type: text(from, 'type'), payload: from['payload'] };
+    case 'lost':
+      return { kind: 'lost', sessionId: sessionId(), type: text(from, 'type') };
     case 'dropped':
+    case 'told':
     case 'left':
       return { kind: from['kind'], sessionId: sessionId() };
     case 'resumed':

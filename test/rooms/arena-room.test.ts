@@ -102,7 +102,7 @@ describe('an arena room', () => {
       });
     }
 
-    it('nobody twice: another connection of the same player is refused SEAT_TAKEN', async () => {
+    it('nobody twice: another connection of the same player is refused SEAT_TAKEN, unless it takes over', async () => {
       const [room] = await roomWith(1);
       const identity = {
         playerId: 'a-0000000000000000000000',
@@ -111,7 +111,7 @@ describe('an arena room', () => {
         sessionId: 's-0000000000000000000000',
       } as const;
       const player = await server.join(room.roomId, {}, identity);
-      assert.equal(await refusal(server.join(room.roomId, {}, identity)), 'SEAT_TAKEN');
+      assert.equal(await refusal(server.join(room.roomId, { takeOver: false }, identity)), 'SEAT_TAKEN');
       await player.patched();
       assert.equal(player.leftWith, undefined);
       await player.leave();
@@ -203,7 +203,7 @@ describe('an arena room', () => {
       await player.avatar();
       cut(room, player);
       await until(() => room.clients.length === 1, 'the loss');
-      assert.equal(await refusal(server.join(room.roomId, {}, identity)), 'SEAT_TAKEN');
+      assert.equal(await refusal(server.join(room.roomId, { takeOver: false }, identity)), 'SEAT_TAKEN');
     });
 
     it('gives the seat back to the newest token alone, once', async () => {

@@ -51,6 +51,12 @@ export class ProbeArena extends ArenaRoom {
     return { id: this.matchId, world: this.world, services: this.services };
   }
 
+  /** Says something to one seat, or to everybody. */
+  say(type: string, payload: unknown, seat?: number): void {
+    if (seat === undefined) this.announce(type, payload);
+    else this.tell(seat, type, payload);
+  }
+
   /** Intents of one seat, oldest first. */
   intentsOf(seat: number): ArenaIntent[] {
     return this.entries.flatMap(({ intents }) => intents.filter((one) => one.seat === seat).map((one) => one.intent));

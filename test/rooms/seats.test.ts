@@ -49,13 +49,13 @@ describe('the seats of a full match', () => {
     assert.deepEqual([restored.world.name(0), restored.world.name(1)], ['Aelia', 'Drusa']);
   });
 
-  it('are one each: a second connection of one sign-in is refused and the first goes on, and the sign-in stays its own', async () => {
+  it('are one each: a second connection that does not want to take over is refused and the first goes on, and the sign-in stays its own', async () => {
     const room = await game.createRoom<ProbeArena>('arena');
     const { identity } = await game.server.tokens.issueAnonymous();
     const player = await game.join(room.roomId, { name: 'Aelia' }, identity);
     await player.avatar();
     assert.notEqual(player.room.sessionId, identity.sessionId);
-    await assert.rejects(game.join(room.roomId, { name: 'Aelia' }, identity), /SEAT_TAKEN/);
+    await assert.rejects(game.join(room.roomId, { name: 'Aelia', takeOver: false }, identity), /SEAT_TAKEN/);
     assert.equal(room.clients.length, 1);
     const tick = room.match.world.tick;
     await until(() => room.match.world.tick > tick + 2, 'the match to go on');

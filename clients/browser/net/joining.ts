@@ -54,7 +54,11 @@ export class Joining {
         await this.#session.ensure();
         token = await this.#session.token();
         this.#client.auth.token = token ?? '';
-        return (await this.#client.joinOrCreate<ArenaState>('arena', { name })) as ArenaRoom;
+        return (await this.#client.joinOrCreate<ArenaState>('arena', {
+          name,
+          // A guest is whoever sits in front of this browser: another tab is somebody else's turn, not another device.
+          takeOver: this.#session.account?.isAnonymous === false,
+        })) as ArenaRoom;
       } catch (error) {
         const code = codeIn(error);
         const number = numberOf(error);

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { CLOSE } from '../../src/kernel/errors.ts';
+import { socketOf } from '../../src/match/colyseus-internals.ts';
+import type { Identity } from '../../src/sessions/tokens.ts';
+import { GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
+import { ProbeArena } from './probe-rooms.ts';
+
+describe('the session of a player', () => {
+  let game: GameServer;
+  before(async () => {
+    game = await GameServer.start({ rooms: { arena: ProbeArena } });
+  });
+  after(() => game.close());
+  afterEach(() => game.clear());
+
+  const states = () => game.server.services.totals.sessions.now;
+
+  async function seated(): Promise<{ room: ProbeArena; player: TestPlayer; identity: Identity }> {
+    const room = await game.createRoom<ProbeArena>('arena');
+    const { identity } = await game.server.tokens.issueAnonymous();
+    const player = await game.join(room.roomId, { name: 'Aelia' }, identity);
+    await player.avatar();
+    return { room, player, identity };
+  }
+
+  /** Cuts the connection without a goodbye; the player stays away until it reconnects by hand. */
+  async function cut(room: ProbeArena, player: TestPlayer): Promise<void> {
+    player.room.reconnection.enabled = false;
+    socketOf(room.clients.getById(player.room.sessionId)!).terminate!();
+    await until(() => room.clients.getById(player.room.sessionId) === undefined, 'the loss');
+  }
+
+  async function back(player: TestPlayer): Promise<TestPlayer> {
+    const client = await game.client();
+    return game.adopt(await client.reconnect(player.room.reconnectionToken));
+  }
+
+  it('is counted in the state that it is in', async () => {
+    const before = { ...states() };
+    const { room, player } = await seated();
+    await until(() => states().joined === before.joined + 1, 'the session to be joined');
+    await cut(room, player);
+    assert.equal(states().dropped, before.dropped + 1);
+    const again = await back(player);
+    await until(() => states().joined === before.joined + 1, 'the session to be joined again');
+    await again.leave();
+    await until(() => states().ended === before.ended + 1, 'the session to end');
+    assert.deepEqual({ ...states(), ended: 0 }, { ...before, ended: 0 });
+  });
+
+  it('goes to another device of the player: the same fighter goes on, and the first device is told by code', async () => {
+    const { room, player: first, identity } = await seated();
+    const witness = await game.join(room.roomId, { name: 'Drusa' });
+    await witness.avatar();
+    const seat = await first.seat();
+    const [id, entries] = [room.match.world.name(seat), room.entries.length];
+    const avatar = room.state.avatars.get(String(seat));
+    const second = await game.join(room.roomId, { name: 'somebody else' }, identity);
+    assert.equal(await second.seat(), seat);
+    await until(() => first.leftWith !== undefined, 'the first device to be shown out');
+    assert.equal(first.leftWith, CLOSE.SEAT_TAKEN_OVER);
+    assert.deepEqual(first.codes(), ['SEAT_TAKEN_OVER']);
+    assert.equal(first.resumes, 0);
+    await second.patched(4);
+    const own = await second.avatar();
+    await until(() => own['ammo']! > 0, 'what only its owner sees');
+    assert.equal(room.state.avatars.get(String(seat)), avatar, 'the same structure');
+    assert.equal(room.match.world.name(seat), id);
+    const events = room.entries.slice(entries).flatMap((entry) => entry.events);
+    assert.deepEqual(events, [], 'nobody left and nobody joined the match');
+    await second.leave();
+    await until(() => !room.match.world.isUsed(seat), 'the seat to be free once the second device left');
+  });
+
+  it('goes to another device also while the first one is away, whose token is void then', async () => {
+    const { room, player: first, identity } = await seated();
+    const seat = await first.seat();
+    await cut(room, first);
+    const second = await game.join(room.roomId, {}, identity);
+    assert.equal(await second.seat(), seat);
+    await assert.rejects(back(first), 'the former token opens nothing');
+    await second.patched();
+    assert.equal(second.leftWith, undefined);
+  });
+
+  it('gets what was kept for it while it was away, in order, and is told how much of the rest it missed', async () => {
+    const { room, player } = await seated();
+    const witness = await game.join(room.roomId, { name: 'Drusa' });
+    await witness.avatar();
+    const seat = await player.seat();
+    await cut(room, player);
+    room.say('notice', { code: 'FIRST' });
+    room.say('emote', { which: 1 });
+    room.say('emote', { which: 2 });
+    room.say('notice', { code: 'SECOND' }, seat);
+    room.say('notice', { code: 'NOT_FOR_YOU' }, await witness.seat());
+    const again = await back(player);
+    await until(() => again.codes().length >= 2, 'what was kept');
+    assert.deepEqual(again.codes(), ['FIRST', 'SECOND']);
+    await until(() => again.messages.some(({ type }) => type === 'missed'), 'what was missed');
+    assert.deepEqual(again.messages.find(({ type }) => type === 'missed')!.message, { types: { emote: 2 } });
+    await again.patched();
+    assert.equal(again.messages.filter(({ type }) => type === 'emote').length, 0);
+    await cut(room, again);
+    const third = await back(again);
+    await third.patched();
+    assert.deepEqual([third.codes(), third.messages.length], [[], 0], 'nothing is told twice');
+  });
+});
