@@ -221,7 +221,8 @@ describe('a state that is taken down and put up again', () => {
 
   it('keeps what is not synchronised as far as it is a plain value, and the order of maps', () => {
     const state = new Whole();
-    for (const key of ['b', 'a', 'c']) state.things.set(key, new Thing().assign({ name: key, local: key.charCodeAt(0) }));
+    for (const key of ['b', 'a', 'c'])
+      state.things.set(key, new Thing().assign({ name: key, local: key.charCodeAt(0) }));
     state.things.delete('a');
     state.things.set('a', new Thing().assign({ local: 5.5 }));
     const encoder = new Encoder(state);
@@ -284,7 +285,24 @@ describe('a state that is taken down and put up again', () => {
   });
 
   it('values of every kind come back as they were', () => {
-    const values = [undefined, null, true, false, 0, -0, 1, -1, 127, 128, -70_000, 2 ** 53 - 1, 0.1, -1e300, NaN, Infinity];
+    const values = [
+      undefined,
+      null,
+      true,
+      false,
+      0,
+      -0,
+      1,
+      -1,
+      127,
+      128,
+      -70_000,
+      2 ** 53 - 1,
+      0.1,
+      -1e300,
+      NaN,
+      Infinity,
+    ];
     for (const value of [...values, '', 'ä€😀', 12n, -(2n ** 63n)]) {
       const to = new ByteWriter();
       writeScalar(to, value);

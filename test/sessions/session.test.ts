@@ -5,17 +5,17 @@ import { advance, type SessionEvent, type SessionPhase, SessionTotals } from '..
 const RESERVED: SessionPhase = { state: 'reserved', sinceMs: 0 };
 
 /** @returns the phase after all of them */
-function after(...events: readonly SessionEvent[]): SessionPhase {
+function phaseAfter(...events: readonly SessionEvent[]): SessionPhase {
   return events.reduce(advance, RESERVED);
 }
 
 describe('a session', () => {
   it('is reserved until its client says that it is there, and joined from then on', () => {
-    assert.deepEqual(after({ kind: 'acknowledged' }), { state: 'joined' });
+    assert.deepEqual(phaseAfter({ kind: 'acknowledged' }), { state: 'joined' });
   });
 
   it('is dropped, resumed and joined again', () => {
-    const dropped = after({ kind: 'acknowledged' }, { kind: 'lost', atMs: 10 });
+    const dropped = phaseAfter({ kind: 'acknowledged' }, { kind: 'lost', atMs: 10 });
     assert.deepEqual(dropped, { state: 'dropped', sinceMs: 10 });
     const resumed = advance(dropped, { kind: 'returned', atMs: 30 });
     assert.deepEqual(resumed, { state: 'resumed', sinceMs: 30, droppedMs: 10 });
@@ -23,7 +23,7 @@ describe('a session', () => {
   });
 
   it('counts its absence from the first loss when its client never was there in between', () => {
-    const again = after(
+    const again = phaseAfter(
       { kind: 'lost', atMs: 10 },
       { kind: 'returned', atMs: 30 },
       { kind: 'lost', atMs: 50 },
@@ -37,14 +37,17 @@ describe('a session', () => {
   it('ends from anywhere, once', () => {
     const ended = { state: 'ended', reason: 'expired' };
     for (const events of [[], [{ kind: 'acknowledged' }], [{ kind: 'lost', atMs: 1 }]] as SessionEvent[][]) {
-      assert.deepEqual(after(...events, { kind: 'ended', reason: 'expired' }), ended);
+      assert.deepEqual(phaseAfter(...events, { kind: 'ended', reason: 'expired' }), ended);
     }
     assert.throws(() => advance(ended as SessionPhase, { kind: 'returned', atMs: 5 }), RangeError);
   });
 
   it('refuses what cannot be, and in every history counts each session in one state', () => {
-    assert.throws(() => after({ kind: 'returned', atMs: 1 }), /reserved cannot be returned/);
-    assert.throws(() => after({ kind: 'acknowledged' }, { kind: 'acknowledged' }), /joined cannot be acknowledged/);
+    assert.throws(() => phaseAfter({ kind: 'returned', atMs: 1 }), /reserved cannot be returned/);
+    assert.throws(
+      () => phaseAfter({ kind: 'acknowledged' }, { kind: 'acknowledged' }),
+      /joined cannot be acknowledged/,
+    );
     const event: fc.Arbitrary<SessionEvent> = fc.oneof(
       fc.constant<SessionEvent>({ kind: 'acknowledged' }),
       fc.nat(100).map((atMs): SessionEvent => ({ kind: 'lost', atMs })),
