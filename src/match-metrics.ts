@@ -247,6 +247,9 @@ function byTrack(name: string, help: string, counts: CountByCode): MetricFamily 
     help,
     'track',
     TRACKS.map((track) => [track, found.get(track) ?? 0]),
+  );
+}
+
 function* sessionMetrics(sessions: SessionTotals): Iterable<MetricFamily> {
   const { ended: _, ...now } = sessions.now;
   yield {
