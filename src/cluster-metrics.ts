@@ -1,8 +1,19 @@
 /** What the cluster counts, as metric families. Connects `src/cluster`, which knows no metrics, with `src/ops`. */
+import { ADOPTION_BOUNDS_S } from './cluster/coordinator.ts';
 import type { Clustering } from './clustering.ts';
 import type { MetricFamily } from './ops/metrics.ts';
 
-export function* clusterMetrics({ membership, placement, slotsAvailable }: Clustering): Iterable<MetricFamily> {
+export interface MatchMoves {
+  /** What became of matches that this process went on with at its start, by outcome. */
+  readonly adoptions: Iterable<readonly [outcome: string, count: number]>;
+  /** Matches of this process that went on elsewhere. */
+  readonly retired: number;
+}
+
+export function* clusterMetrics(
+  { coordinator, drain, membership, placement, slotsAvailable }: Clustering,
+  { adoptions, retired }: MatchMoves,
+): Iterable<MetricFamily> {
   const { reading } = membership;
   const one = (name: string, help: string, type: 'counter' | 'gauge', value: number): MetricFamily => ({
     name,
@@ -45,5 +56,53 @@ export function* clusterMetrics({ membership, placement, slotsAvailable }: Clust
     'Times that Redis had lost what it held and was told again.',
     'counter',
     reading.healedTotal,
+  );
+  const outcomes = new Map<string, number>(adoptions);
+  for (const [outcome, count] of coordinator?.reading.outcomes ?? []) {
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count);
+  }
+  yield {
+    name: 'hypogeum_adoptions_total',
+    help: 'Matches of other processes, or of a former one, that this process tried to go on with, by what came of it.',
+    type: 'counter',
+    samples: [...outcomes].map(([outcome, value]) => ({ labels: { outcome }, value })),
+  };
+  if (coordinator !== undefined) {
+    const { seconds, waiting } = coordinator.reading;
+    yield {
+      name: 'hypogeum_adoption_seconds',
+      help: 'From when this process knew that a match had lost its process to when it went on here.',
+      type: 'histogram',
+      samples: [{ bounds: ADOPTION_BOUNDS_S, counts: seconds.counts, sum: seconds.sum }],
+    };
+    yield one('hypogeum_adoptions_waiting', 'Matches that are being restored here, or wait for it.', 'gauge', waiting);
+  }
+  const { progress } = drain;
+  yield one(
+    'hypogeum_epochs_refused_total',
+    'Matches that ended here silently because the store knew a newer owner.',
+    'counter',
+    Math.max(0, retired - progress.moved),
+  );
+  yield one(
+    'hypogeum_draining',
+    '1 while the matches of this process move away.',
+    'gauge',
+    progress.isDraining ? 1 : 0,
+  );
+  yield {
+    name: 'hypogeum_drain_matches',
+    help: 'Matches of the drain: moved to another process, and left here.',
+    type: 'gauge',
+    samples: [
+      { labels: { state: 'moved' }, value: progress.moved },
+      { labels: { state: 'left' }, value: progress.isDraining ? progress.left : 0 },
+    ],
+  };
+  yield one(
+    'hypogeum_drain_pause_seconds_max',
+    'Longest time for which a match stood still as it moved away.',
+    'gauge',
+    progress.longestPauseSeconds,
   );
 }

@@ -5,12 +5,17 @@
 import { LocalDriver, LocalPresence, type MatchMakerDriver, matchMaker, type Presence } from '@colyseus/core';
 import { MemoryCluster } from './adapters/memory-cluster.ts';
 import type { Track } from './cluster/canary.ts';
+import { claiming } from './cluster/claiming.ts';
 import type { ClusterStore } from './cluster/cluster-store.ts';
+import { Coordinator } from './cluster/coordinator.ts';
 import type { Compatibility, ProcessCard } from './cluster/directory.ts';
+import { Drain, type MovableRoom } from './cluster/drain.ts';
 import type { MatchIds } from './cluster/match-ids.ts';
 import { Membership } from './cluster/membership.ts';
 import { Placement } from './cluster/placement.ts';
 import type { Config } from './config.ts';
+import { adoptMatch } from './match/adoption.ts';
+import type { MatchJournal } from './match/journal.ts';
 import type { Logger } from './ops/logger.ts';
 
 /** How often what the framework lists is compared with what runs here, ms: heals what was lost without a trace. */
@@ -71,6 +76,9 @@ export interface ClusteringOptions {
   readonly tickP99Ms: () => number;
   /** Among which processes a new match is placed, best first. */
   readonly placesFor: (creation: PlacedCreation) => readonly (readonly ProcessCard[])[];
+  readonly journal: MatchJournal;
+  /** A room of this process. */
+  readonly roomOf: (roomId: string) => MovableRoom | undefined;
 }
 
 /** What decides where a room is made, of what it is made with; put there by this server, never by a client. */
@@ -83,6 +91,11 @@ export interface Clustering {
   readonly membership: Membership;
   readonly placement: Placement;
   readonly store: ClusterStore;
+  /** Undefined of a process that is alone, or that takes nothing over. */
+  readonly coordinator: Coordinator | undefined;
+  readonly drain: Drain;
+  /** The journal, for what is taken over: a claim in it is one in the registry. */
+  readonly journal: Pick<MatchJournal, 'list' | 'load' | 'open'>;
   /** For the framework: where a new room is made. @throws GameError NO_SLOTS */
   selectProcess(roomName: string, options: object): Promise<string>;
   /** Matches that this process can still take. */
@@ -124,6 +137,28 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
     },
   });
   const membership: Membership = new Membership({ store, processId, card, log, isAlone });
+  const claims = claiming(options.journal, membership);
+  const mayAdopt = !isAlone && roles.includes('realtime') && Object.keys(options.plays).length > 0;
+  const coordinator = mayAdopt
+    ? new Coordinator({
+        membership,
+        store,
+        log,
+        adopt: (match) =>
+          adoptMatch(
+            {
+              journal: claims,
+              plays: options.plays,
+              onFault: (error, matchId) => log.error({ err: error, matchId }, 'a match cannot be restored'),
+            },
+            match,
+          ),
+        listJournal: () => claims.list(),
+        hasRoom: (roomId) => options.roomOf(roomId) !== undefined,
+        isDraining: options.isDraining,
+      })
+    : undefined;
+  const drain = new Drain({ membership, store, log, roomOf: options.roomOf });
   const placement = new Placement({ processes: () => membership.processes(), wishOf: () => ({ region }) });
 
   framework.onDuplicate = (roomId) => membership.lost(roomId);
@@ -135,6 +170,9 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
     membership,
     placement,
     store,
+    coordinator,
+    drain,
+    journal: claims,
     async selectProcess(roomName, creation) {
       matchIds.stamp(creation);
       return isAlone ? processId : placement.choose(roomName, options.placesFor(creation));
@@ -142,9 +180,13 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
     get slotsAvailable() {
       return slotsAvailable();
     },
-    join: () => membership.join(),
+    async join() {
+      await membership.join();
+      coordinator?.start();
+    },
     async close() {
       clearInterval(relisting);
+      await coordinator?.close();
       await membership.leave();
       await store.close();
     },

@@ -15,7 +15,6 @@ import { FileReplays } from './adapters/file-replays.ts';
 import { MemoryCanary } from './adapters/memory-canary.ts';
 import { RouteTotals } from './api/route-totals.ts';
 import type { CanaryStore } from './cluster/canary-desk.ts';
-import { claiming } from './cluster/claiming.ts';
 import { MatchIds } from './cluster/match-ids.ts';
 import type { RoomRegistry } from './cluster/room-registry.ts';
 import { clusterMetrics } from './cluster-metrics.ts';
@@ -63,6 +62,9 @@ function modesOf({ match }: Config): readonly Mode[] {
   const rules = arenaRules({ playersMax: match.maxPlayers, botsFillTo: match.bots });
   return [{ rules, roomName: 'arena', readyCheck: 'parties' }];
 }
+
+/** What is left when the time for a drain is over is shown out in this time, ms. */
+const LAST_WORDS_MS = 1_000;
 
 /** Concrete subclasses of `GameRoom`; each becomes a room that only bearers of a token may join. */
 export type RoomClasses = Readonly<Record<string, new () => Room>>;
@@ -172,6 +174,8 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   let clustering: Clustering | undefined;
   const operations = createOperations({ config, log, canary, cluster: () => clustering! });
   const { desk } = operations;
+  /** Matches that went on elsewhere, handed over or taken. */
+  let retired = 0;
   const registry: RoomRegistry = {
     begin: (room) => clustering!.membership.begin(room),
     owns: (roomId) => clustering!.membership.owns(roomId),
@@ -185,6 +189,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     }),
     registry,
     onRetire(roomId) {
+      retired++;
       framework.disown(roomId);
       clustering!.membership.forget(roomId);
     },
@@ -262,7 +267,11 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     // In a cluster it is the others who go on with what a process leaves behind.
     ...(config.stores.redisUrl === undefined ? { beforeListen: () => former.adopt() } : {}),
   });
-  const plays = playsOf(rooms);
+  // A schema library that is not the one that rooms can be restored with: nothing is handed over, and it is said.
+  const fault = identityFault();
+  if (fault !== undefined)
+    log.error({ fault }, 'rooms cannot be restored with the installed @colyseus/schema: none is');
+  const plays = fault === undefined ? playsOf(rooms) : {};
   const recentTicks = new RecentTicks(totals.tick);
   try {
     clustering = await openClustering({
@@ -275,6 +284,11 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       isDraining: () => !health.isReady,
       tickP99Ms: () => recentTicks.p99Ms(performance.now()),
       placesFor: ({ matchId, track }) => desk.placesFor({ matchId, track }),
+      journal,
+      roomOf(roomId) {
+        const room = matchMaker.getLocalRoomById(roomId) as unknown;
+        return room instanceof GameRoom ? room : undefined;
+      },
     });
   } catch (error) {
     await http.close();
@@ -290,10 +304,13 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     const room = matchMaker.getLocalRoomById(roomId) as unknown;
     if (room instanceof GameRoom) room.retire();
   });
-  clustering.store.onRequest(async (request) => operations.answer(request) ?? { outcome: 'refused' });
-  metrics.addSource(() => clusterMetrics(clustering!));
+  clustering.store.onRequest((request) => {
+    const answer = operations.answer(request);
+    return answer === undefined ? undefined : Promise.resolve(answer);
+  });
+  metrics.addSource(() => clusterMetrics(clustering!, { adoptions: totals.room.adoptions.collect(), retired }));
   const former = new FormerMatches({
-    journal: claiming(journal, membership),
+    journal: clustering.journal,
     plays,
     totals: totals.room,
     log,
@@ -305,7 +322,11 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     // No match is begun here any more; who leads the pools next need not wait for a lease to end.
     await queues.stop();
     queues.matchmaking.close();
-    await http.close();
+    health.advance('draining');
+    const untilMs = performance.now() + config.drainSeconds * 1000;
+    // Alone there is nobody to whom a match could move.
+    if (config.stores.redisUrl !== undefined) await clustering!.drain.run(config.drainSeconds * 1000);
+    await http.close(Math.max(LAST_WORDS_MS, untilMs - performance.now()));
     await queues.close();
     await operations.close();
     await canary.close();

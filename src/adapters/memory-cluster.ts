@@ -87,7 +87,7 @@ export class MemoryCluster implements ClusterStore {
     this.#news.push(listener);
   }
 
-  onRequest(_answer: (request: ProcessRequest) => Promise<ProcessAnswer>): void {
+  onRequest(_answer: (request: ProcessRequest) => Promise<ProcessAnswer> | undefined): void {
     // Nobody asks.
   }
 

@@ -171,7 +171,7 @@ export class RedisCluster implements ClusterStore {
   readonly #news: ((news: ClusterNews) => void)[] = [];
   readonly #lost: (() => void)[] = [];
   readonly #asked = new Map<string, (answer: ProcessAnswer) => void>();
-  #answer: (request: ProcessRequest) => Promise<ProcessAnswer> = async () => ({ outcome: 'refused' });
+  readonly #answers: ((request: ProcessRequest) => Promise<ProcessAnswer> | undefined)[] = [];
   #requests = 0;
 
   /**
@@ -298,8 +298,8 @@ export class RedisCluster implements ClusterStore {
     this.#lost.push(listener);
   }
 
-  onRequest(answer: (request: ProcessRequest) => Promise<ProcessAnswer>): void {
-    this.#answer = answer;
+  onRequest(answer: (request: ProcessRequest) => Promise<ProcessAnswer> | undefined): void {
+    this.#answers.push(answer);
   }
 
   async ask(processId: string, request: ProcessRequest, timeoutMs: number): Promise<ProcessAnswer> {
@@ -348,12 +348,20 @@ export class RedisCluster implements ClusterStore {
       answer = { outcome: 'OVERLOADED' };
     } else {
       this.#requests++;
-      answer = await this.#answer(word.request)
+      answer = await this.#answerTo(word.request)
         .catch((error: unknown) => ({ outcome: error instanceof GameError ? error.code : 'INTERNAL' }))
         .finally(() => this.#requests--);
     }
     // Who asked waits no longer than it said; a lost answer is found out by the store.
     await this.#say(word.from, { kind: 'answer', id: word.id, answer }).catch(() => undefined);
+  }
+
+  async #answerTo(request: ProcessRequest): Promise<ProcessAnswer> {
+    for (const answer of this.#answers) {
+      const answering = answer(request);
+      if (answering !== undefined) return answering;
+    }
+    return { outcome: 'refused' };
   }
 
   #say(processId: string, word: Word): Promise<number> {

@@ -82,8 +82,11 @@ export interface ClusterStore {
 
   /** Calls back with what all hear. */
   onNews(listener: (news: ClusterNews) => void): void;
-  /** Answers what others ask of this process; a throw is answered with its message. */
-  onRequest(answer: (request: ProcessRequest) => Promise<ProcessAnswer>): void;
+  /**
+   * Answers what others ask of this process, each kind by whoever does not leave it (undefined) to the next; a throw is
+   * answered with its code.
+   */
+  onRequest(answer: (request: ProcessRequest) => Promise<ProcessAnswer> | undefined): void;
   /** @throws GameError STORE_UNAVAILABLE, also when no answer came in time: it may have been done */
   ask(processId: string, request: ProcessRequest, timeoutMs: number): Promise<ProcessAnswer>;
   /** Calls back when the connection to the store was lost. */

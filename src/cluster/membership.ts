@@ -128,6 +128,13 @@ export class Membership implements ClusterDirectory, RoomRegistry {
     this.#lookTimer.unref();
   }
 
+  /** Tells the others at once what has changed of this process. Never rejects. */
+  async beatNow(): Promise<void> {
+    // One that is under way may have been sent with the former card.
+    await this.#beating?.catch(() => undefined);
+    await this.#sendBeat().catch(() => undefined);
+  }
+
   /** Goes; the others hear it at once. Idempotent, never rejects. */
   async leave(): Promise<void> {
     if (this.#isOver) return;
@@ -272,7 +279,7 @@ export class Membership implements ClusterDirectory, RoomRegistry {
     if (room === undefined) return;
     const marked = { ...room, state };
     this.#own.set(roomId, marked);
-    await this.#put(marked);
+    if (!(await this.#put(marked))) this.#lose(roomId);
   }
 
   /** A room of this process is another's, as something else than the registry has found out. */

@@ -1,0 +1,144 @@
+/**
+ * This process goes, its matches stay: each moves to another process by the same way as after a death, but with the
+ * owner's help, so that its players notice a fraction of a second. What nobody else can play ends here by itself, up to
+ * a deadline.
+ */
+import { moverOf } from './adoption-plan.ts';
+import type { ClusterStore, StoredRoom } from './cluster-store.ts';
+import type { ClusterLog, Membership } from './membership.ts';
+
+/** Seats that were given and not taken yet are waited for this long, ms: a room that moves does not take them along. */
+const SEATS_MS = 2_000;
+/** How long the process that takes a room over may need, ms; after that the room goes on here. */
+const ANSWER_MS = 3_000;
+/** Between two looks for somebody who can take what is left, ms. */
+const RETRY_MS = 500;
+
+/** What a drain asks of a room. */
+export interface MovableRoom {
+  lock(): Promise<void>;
+  /** Stands still, everything in the journal. @throws GameError if it cannot; it goes on */
+  handOver(): Promise<{ readonly epoch: number }>;
+  unfreeze(): void;
+  retire(): void;
+  seatReservationTimeout: number;
+}
+
+export interface DrainOptions {
+  readonly membership: Membership;
+  readonly store: ClusterStore;
+  readonly log: ClusterLog;
+  roomOf(roomId: string): MovableRoom | undefined;
+  /** Rooms of this process that are no matches of the cluster's registry, such as queues, are not counted. */
+  readonly seatsMs?: number;
+}
+
+/** How far a drain is. */
+export interface DrainProgress {
+  readonly isDraining: boolean;
+  /** Matches that ran here when it began. */
+  readonly rooms: number;
+  readonly moved: number;
+  /** Moves in vain; each is tried again. */
+  readonly refused: number;
+  /** Still here. */
+  readonly left: number;
+  /** Longest time for which a match stood still as it moved, seconds. */
+  readonly longestPauseSeconds: number;
+}
+
+export class Drain {
+  readonly #options: DrainOptions;
+  #running: Promise<void> | undefined;
+  #rooms = 0;
+  #moved = 0;
+  #refused = 0;
+  #longestPauseMs = 0;
+
+  constructor(options: DrainOptions) {
+    this.#options = options;
+  }
+
+  get isDraining(): boolean {
+    return this.#running !== undefined;
+  }
+
+  get progress(): DrainProgress {
+    return {
+      isDraining: this.isDraining,
+      rooms: this.#rooms,
+      moved: this.#moved,
+      refused: this.#refused,
+      left: this.#options.membership.rooms.size,
+      longestPauseSeconds: this.#longestPauseMs / 1000,
+    };
+  }
+
+  /** Resolves when no match is left here, or the time is over. Never rejects; a second call waits for the first. */
+  run(withinMs: number): Promise<void> {
+    this.#running ??= this.#run(performance.now() + withinMs);
+    return this.#running;
+  }
+
+  async #run(untilMs: number): Promise<void> {
+    const { membership, log, seatsMs = SEATS_MS } = this.#options;
+    this.#rooms = membership.rooms.size;
+    // Everybody must know before anything moves: two that drain must not hand each other their rooms.
+    await membership.beatNow();
+    if (this.#rooms === 0) return;
+    log.info({ rooms: this.#rooms }, 'matches of this process move');
+    for (const roomId of membership.rooms.keys()) {
+      const room = this.#options.roomOf(roomId);
+      if (room === undefined) continue;
+      room.seatReservationTimeout = Math.min(room.seatReservationTimeout, seatsMs / 1000);
+      await room
+        .lock()
+        .catch((error: unknown) => log.debug({ err: error, roomId }, 'a room that moves was not locked'));
+    }
+    await until(seatsMs, untilMs);
+    while (membership.rooms.size > 0 && performance.now() < untilMs) {
+      for (const room of [...membership.rooms.values()]) {
+        if (performance.now() >= untilMs) return;
+        await this.#move(room);
+      }
+      if (membership.rooms.size > 0) await until(RETRY_MS, untilMs);
+    }
+    log.info({ moved: this.#moved, left: membership.rooms.size }, 'matches of this process have moved');
+  }
+
+  async #move(record: StoredRoom): Promise<void> {
+    const { membership, store, log, roomOf } = this.#options;
+    const { roomId, matchId } = record;
+    const room = roomOf(roomId);
+    const target = moverOf(record, membership.processes());
+    if (room === undefined || target === undefined || record.state !== 'running') return;
+    const startedMs = performance.now();
+    let outcome: string;
+    try {
+      const { epoch } = await room.handOver();
+      // Who comes back meanwhile is held until there is somebody who runs it.
+      await membership.mark(roomId, 'moving');
+      ({ outcome } = await store.ask(target.processId, { kind: 'adopt', room: { ...record, epoch } }, ANSWER_MS));
+    } catch (error) {
+      log.warn({ err: error, matchId, to: target.processId }, 'a match did not move');
+      outcome = 'failed';
+    }
+    if (outcome === 'adopted') {
+      room.retire();
+      this.#moved++;
+      this.#longestPauseMs = Math.max(this.#longestPauseMs, performance.now() - startedMs);
+      log.info({ matchId, to: target.processId, ms: Math.round(performance.now() - startedMs) }, 'a match has moved');
+      return;
+    }
+    this.#refused++;
+    log.warn({ matchId, to: target.processId, outcome }, 'a match goes on here for now');
+    // If the other one has claimed it after all this one is refused by the journal with its next tick, and ends.
+    room.unfreeze();
+    await membership.mark(roomId, 'running').catch(() => undefined);
+  }
+}
+
+function until(ms: number, deadlineMs: number): Promise<void> {
+  const waitMs = Math.max(0, Math.min(ms, deadlineMs - performance.now()));
+  return new Promise((resolve) => setTimeout(resolve, waitMs));
+}
