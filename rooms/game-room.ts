@@ -325,16 +325,16 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     super.setSerializer(new HotSerializer(this.plugins.interest));
   }
 
-  override async onCreate(options: { services: RoomServices; matchId?: unknown }): Promise<void> {
-    const { services } = options;
+  override async onCreate(options: { services: RoomServices; matchId?: unknown; traceId?: string }): Promise<void> {
     const { sim } = this;
-    this.services = services;
+    this.services = options.services;
     this.#capture = new SchemaCapture(this.stateType);
     let adoption = pendingAdoptionOf(this.roomId);
     const epoch = adoption === undefined ? await this.#register(options.matchId) : adoption.writer.epoch;
     if (epoch > 1) adoption ??= await this.#takeOver(epoch);
     const header = adoption?.recorded.header ?? this.#newHeader();
     this.matchId = header.matchId;
+    const services = this.#logAs(options);
     this.#tickRateHz = header.tickRateHz;
     this.maxClients = Math.min(services.settings.maxPlayers, sim.maxSeats);
     const elapsedMs = adoption === undefined ? this.#begin(header.setup) : await this.#restore(adoption);
@@ -352,7 +352,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       durability: this.durability,
       onFreeze: (isFrozen) =>
         services.log.warn(
-          { matchId: this.matchId, isFrozen },
+          { isFrozen },
           isFrozen ? 'match stands still: its journal does not answer' : 'match goes on: its journal answers',
         ),
       onFault: (error) => this.#loseJournal(error),
@@ -528,7 +528,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     if (folded.divergedAtTick !== undefined) {
       services.totals.room.divergences++;
       services.log.error(
-        { matchId: this.matchId, tick: folded.divergedAtTick },
+        { tick: folded.divergedAtTick },
         'a restored match came out differently; it goes on as it was simulated here',
       );
     }
@@ -655,7 +655,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #loseJournal(error: unknown): void {
     const { log } = this.services;
     if (error instanceof GameError && error.code === 'JOURNAL_FENCED') {
-      log.warn({ matchId: this.matchId, roomId: this.roomId }, 'the match has a newer owner: this room ends');
+      log.warn({ roomId: this.roomId }, 'the match has a newer owner: this room ends');
       this.retire();
     } else {
       log.error({ err: error, matchId: this.matchId }, 'journal degraded: match goes on unrecorded');
@@ -664,10 +664,15 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   // Who comes and goes ------------------------------------------------------------------------------------------
 
-  override async onJoin(client: Player, options: { name?: unknown; takeOver?: unknown } | undefined): Promise<void> {
+  override async onJoin(
+    client: Player,
+    options: { name?: unknown; takeOver?: unknown; traceId?: string } | undefined,
+  ): Promise<void> {
     try {
       this.#join(client, options?.name, options?.takeOver !== false);
       await this.#durable();
+      const { playerId } = client.auth!;
+      this.services.log.info({ trace: options?.traceId, playerId, sessionId: client.sessionId }, 'player joined');
     } catch (error) {
       if (!(error instanceof GameError)) throw error;
       this.services.totals.room.joinsRefused.add(error.code);
@@ -768,7 +773,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #throwOut({ sessionId, code }: Revoked): void {
     for (const client of this.clients) {
       if (client.auth?.signInId !== sessionId) continue;
-      this.services.log.info({ matchId: this.matchId, playerId: client.auth.playerId, code }, 'thrown out');
+      this.services.log.info({ playerId: client.auth.playerId, code }, 'thrown out');
       this.kickClient(client.sessionId, code === 'ACCOUNT_BANNED' ? CLOSE.BANNED : CLOSE.SIGNED_OUT, code);
     }
     this.#seats.giveUp(sessionId);
@@ -811,7 +816,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       }
     }
     await this.services.registry?.released(this.roomId);
-    this.services.log.info({ matchId: this.matchId, roomId: this.roomId, ending: this.#ending }, 'match disposed');
+    this.services.log.info({ ending: this.#ending }, 'match disposed');
   }
 
   /**
@@ -939,6 +944,14 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return this.#ending !== 'running' || this.isClosed(this.world);
   }
 
+  /** Every line that this room logs says which room and match it is of, and what its creation was part of. */
+  #logAs({ services, traceId }: { services: RoomServices; traceId?: string }): RoomServices {
+    const { roomName: room, roomId, matchId } = this;
+    const log = services.log.child?.({ room, roomId, matchId, ...(traceId === undefined ? {} : { trace: traceId }) });
+    this.services = { ...services, log: log ?? services.log };
+    return this.services;
+  }
+
   get #track(): Track {
     return this.services.track?.() ?? 'stable';
   }
@@ -1019,7 +1032,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.#ending = 'failed';
     this.services.totals.room.faults.add(phase);
     this.services.totals.room.matchesFailed.add(this.#track);
-    this.services.log.error({ err: error, phase, matchId: this.matchId, tick: this.#entry.tick }, 'match failed');
+    this.services.log.error({ err: error, phase, tick: this.#entry.tick }, 'match failed');
     this.announce('notice', { code: 'MATCH_FAILED' });
     void this.disconnect(CLOSE.MATCH_FAILED);
   }

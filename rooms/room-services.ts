@@ -20,6 +20,8 @@ export interface RoomLog {
   info(facts: object, text: string): void;
   warn(facts: object, text: string): void;
   error(facts: object, text: string): void;
+  /** The same log, with these facts on every line. */
+  child?(facts: object): RoomLog;
 }
 
 /** What the composition root hands to every room; merged last into the options, so a client cannot override it. */

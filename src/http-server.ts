@@ -36,6 +36,7 @@ import { frameworkLogger, type Logger } from './ops/logger.ts';
 import { METRICS_CONTENT_TYPE, type Metrics } from './ops/metrics.ts';
 import { MetricsAccess } from './ops/metrics-access.ts';
 import { isOwnPage, PanelAccess } from './ops/panel-access.ts';
+import { traceIdOf } from './ops/trace-id.ts';
 
 /**
  * What clients may ask of the matchmaker. `create` is not among them: an anonymous player could fill the process with
@@ -326,7 +327,8 @@ export class HttpServer {
     options: JoinOptions | undefined,
     context: AuthContext | undefined,
   ): Promise<JoinOptions> {
-    const own: JoinOptions & { track?: Track } = cluster.matchIds.ofPlayer(options);
+    const own: JoinOptions & { track?: Track; traceId?: string } = cluster.matchIds.ofPlayer(options);
+    own.traceId = traceIdOf(context?.headers?.get('traceparent'));
     delete own.track;
     // Who names a room is let into it: friends of a tester may follow.
     const track = method === 'joinOrCreate' ? await cluster.trackOfJoin(context?.token) : undefined;

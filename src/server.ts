@@ -272,6 +272,8 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   if (fault !== undefined)
     log.error({ fault }, 'rooms cannot be restored with the installed @colyseus/schema: none is');
   const plays = fault === undefined ? playsOf(rooms) : {};
+  // The framework has given this process its id: from now on every line has it.
+  log.setBindings({ process: matchMaker.processId });
   const recentTicks = new RecentTicks(totals.tick);
   try {
     clustering = await openClustering({

@@ -32,7 +32,16 @@ const LABELS: Readonly<Record<number, string>> = {
 function readable(to: DestinationStream): DestinationStream {
   return {
     write(line: string): void {
-      const { level, time, msg, build: _build, err, ...facts } = JSON.parse(line) as Record<string, unknown>;
+      const {
+        level,
+        time,
+        msg,
+        build: _build,
+        process: _process,
+        trace: _trace,
+        err,
+        ...facts
+      } = JSON.parse(line) as Record<string, unknown>;
       const clock = new Date(Number(time)).toTimeString().slice(0, 8);
       const rest = Object.entries(facts).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
       const stack = (err as { stack?: string } | undefined)?.stack;

@@ -161,7 +161,8 @@ describe('a small cluster from the command line', function () {
       'the process to be gone',
       60_000,
     );
-    assert.match(output, new RegExp(`cluster \\| ${spare.name} has drained and is gone`));
+    const word = `cluster | ${spare.name} has drained and is gone`;
+    await until(() => output.includes(word), 'the supervisor to say so');
     await players[0]!.patched();
   });
 
