@@ -66,7 +66,7 @@ export default {
       name: 'adapters-are-picked-by-the-root',
       severity: 'error',
       comment: 'Everything else depends on ports.',
-      from: { pathNot: ['^src/adapters/', '^src/(server|persistence|open-matchmaking|clustering)\\.ts$', '^src/cli/', '^test/', '^loadtest/bench/'] },
+      from: { pathNot: ['^src/adapters/', '^src/(server|persistence|open-matchmaking|clustering|gating)\\.ts$', '^src/cli/', '^test/', '^loadtest/bench/'] },
       to: { path: '^src/adapters/' },
     },
     only('config-is-read-before-anything-loads', '^src/config\\.ts$', ['^src/kernel/', ...npm('zod')], { node: true }),

@@ -349,6 +349,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   });
 }
 
+/** Whether the process is to be a gate and nothing else: without rooms, stores of its own or a client to serve. */
+export function isGateAlone({ cluster: { roles }, stores }: Config): boolean {
+  return stores.redisUrl !== undefined && roles.length === 1 && roles[0] === 'gate';
+}
+
 /** What `.env.example` holds: every key, commented out, with its default. */
 export function envExample(): string {
   const lines = [

@@ -25,6 +25,8 @@ export interface GateServerOptions {
   readonly log: Logger;
   readonly directory: ClusterDirectory;
   readonly marks: HopMarks;
+  /** Of this process in the cluster. */
+  readonly processId?: string;
   /** What the surface stands on, let go of at the end. */
   readonly onClose?: () => Promise<void>;
 }
@@ -35,6 +37,9 @@ export class GateServer {
   readonly metrics: Metrics;
   /** It has no monitor. */
   readonly newMonitorPassword = undefined;
+  /** Nobody asks it over HTTP: it has no operators' routes. */
+  readonly drainRequested = new Promise<never>(() => {});
+  readonly processId: string;
   readonly #options: GateServerOptions;
   readonly #http: Server;
   readonly #gate: HttpGate;
@@ -45,6 +50,7 @@ export class GateServer {
 
   constructor(options: GateServerOptions) {
     this.#options = options;
+    this.processId = options.processId ?? '';
     const { config, log, directory, marks } = options;
     this.metrics = new Metrics({
       buildId: config.buildId,
@@ -80,7 +86,7 @@ export class GateServer {
       refuse: (request, response, code) => this.#gate.refuse(request, response, code),
     });
     this.#roomGate = new RoomGate({
-      processId: '',
+      processId: this.processId,
       directory,
       marks,
       totals: this.totals,

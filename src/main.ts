@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs, parseEnv } from 'node:util';
-import { type Config, configHelp, readConfig } from './config.ts';
+import { type Config, configHelp, isGateAlone, readConfig } from './config.ts';
 import { GameError } from './kernel/errors.ts';
 
 /** Exit codes, after sysexits.h where it has one. */
@@ -45,12 +45,15 @@ async function main(): Promise<void> {
   const config = readConfig({ ...dotEnv(), ...process.env });
   // Libraries look at it too; what counts is decided by now.
   if (config.isProduction) process.env['NODE_ENV'] = 'production';
-  if (build) await makeClientCurrent();
+  const isGate = isGateAlone(config);
+  if (build && !isGate) await makeClientCurrent();
 
   keepAgentOut();
-  const [{ createServer }, { createLogger }] = await Promise.all([import('./server.ts'), import('./ops/logger.ts')]);
+  const { createLogger } = await import('./ops/logger.ts');
   const log = createLogger({ level: config.log.level, isProduction: config.isProduction, buildId: config.buildId });
-  const server = await createServer({ config, log });
+  const server = isGate
+    ? await (await import('./gating.ts')).createGate({ config, log })
+    : await (await import('./server.ts')).createServer({ config, log });
   const end = obeySignals(server, config, log);
   await server.listen();
   void server.drainRequested.then((by) => {

@@ -15,11 +15,14 @@ import { FileReplays } from './adapters/file-replays.ts';
 import { MemoryCanary } from './adapters/memory-canary.ts';
 import { RouteTotals } from './api/route-totals.ts';
 import type { CanaryStore } from './cluster/canary-desk.ts';
+import { GateTotals } from './cluster/gate-totals.ts';
 import { MatchIds } from './cluster/match-ids.ts';
 import type { RoomRegistry } from './cluster/room-registry.ts';
 import { clusterMetrics } from './cluster-metrics.ts';
 import { type Clustering, openClustering, openFramework } from './clustering.ts';
 import type { Config } from './config.ts';
+import { gateMetrics } from './gate-metrics.ts';
+import { openHops } from './gating.ts';
 import { HttpServer } from './http-server.ts';
 import { type AdoptAllDeps, adoptUnfinished } from './match/adopt-all.ts';
 import { identityFault } from './match/colyseus-internals.ts';
@@ -169,6 +172,8 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   });
 
   const matchIds = new MatchIds(newMatchId);
+  const gateTotals = new GateTotals();
+  const hops = await openHops(config);
   const framework = await openFramework(config, log);
   const canary = await openCanary(config);
   let clustering: Clustering | undefined;
@@ -260,6 +265,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       trackOfJoin: (token) => desk.trackOfJoin(() => verify.verify(token).catch(() => undefined)),
       selectProcess: (roomName, creation) => clustering!.selectProcess(roomName, creation),
     },
+    roomGate: { directory: () => clustering!.membership, marks: hops.marks, totals: gateTotals },
     monitorPasswordHash: monitor.hash,
     clientDir: options.clientDir ?? CLIENT_DIR,
     // A tick that is due need not wait until all of what has arrived is read.
@@ -294,6 +300,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     });
   } catch (error) {
     await http.close();
+    hops.close();
     await queues.close();
     await settler.close();
     await ownJournal?.close();
@@ -311,6 +318,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     return answer === undefined ? undefined : Promise.resolve(answer);
   });
   metrics.addSource(() => clusterMetrics(clustering!, { adoptions: totals.room.adoptions.collect(), retired }));
+  metrics.addSource(() => gateMetrics(gateTotals));
   const former = new FormerMatches({
     journal: clustering.journal,
     plays,
@@ -333,6 +341,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     await operations.close();
     await canary.close();
     await clustering!.close();
+    hops.close();
     // Also ends the tidying: what it has not settled waits for the next start.
     const waiting = await settler.close();
     await tidying;

@@ -22,12 +22,11 @@ const { values } = parseArgs({
 
 const owner = { processId: 'owner', host: '127.0.0.1', port: Number(values.owner) };
 const directory = {
-  processId: 'gate',
   processes: () => [{ ...owner, roles: ['realtime'], isDraining: false } as unknown as ProcessCard],
   placeOf: async () => ({ state: 'running', ...owner }) as const,
   onOwner: () => () => {},
   onDeath: () => () => {},
-} satisfies ClusterDirectory & { processId: string };
+} satisfies ClusterDirectory;
 
 const key = randomBytes(32);
 const marks = new HopMarks({ key: { current: key, accepted: [key], onMismatch: () => {} } });

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import type { Room as SdkRoom } from '@colyseus/sdk';
+import { type Member, TestCluster } from '../fixtures/cluster.ts';
+import { mute, TestPlayer } from '../fixtures/game-server.ts';
+import { until } from '../fixtures/until.ts';
+
+describe('a cluster behind its gates', function () {
+  this.timeout(240_000);
+  let cluster: TestCluster;
+  let gate: Member;
+  const players: TestPlayer[] = [];
+  let unmute: () => void;
+
+  before(async () => {
+    unmute = mute();
+    cluster = await TestCluster.start(2);
+    gate = await cluster.add({ HYPOGEUM_ROLES: 'gate' });
+  });
+
+  after(async () => {
+    await Promise.all(players.map((player) => player.leave()));
+    await cluster.stop();
+    unmute();
+  });
+
+  async function join(through: Member, roomId?: string): Promise<TestPlayer> {
+    const client = await cluster.client(through);
+    const room: SdkRoom = await (roomId === undefined ? client.joinOrCreate('arena') : client.joinById(roomId));
+    const player = new TestPlayer(room);
+    players.push(player);
+    await player.patched();
+    return player;
+  }
+
+  it('lets players into one room, whichever process they reach, with an unmodified SDK', async () => {
+    const first = await join(gate);
+    const { roomId } = first.room;
+    const owner = (await cluster.listed()).get(roomId)!.processId;
+    const [home, other] = [
+      cluster.members.find((m) => m.processId === owner)!,
+      cluster.members.find((m) => m !== gate && m.processId !== owner)!,
+    ];
+    await join(home, roomId);
+    await join(other, roomId);
+    await join(gate, roomId);
+    await until(async () => (await cluster.listed()).get(roomId)?.clients === 4, 'all to be in the one room');
+    assert.equal(await gate.metric('hypogeum_gate_tunnels'), 2);
+    assert.equal(await other.metric('hypogeum_gate_tunnels'), 1);
+    assert.equal(await home.metric('hypogeum_gate_tunnels'), 0);
+    assert.equal(await home.metric('hypogeum_players'), 4);
+  });
+
+  it('cuts what hangs on a process that was stopped, as soon as it counts as dead', async () => {
+    const player = players[0]!;
+    const owner = (await cluster.listed()).get(player.room.roomId)!.processId;
+    const home = cluster.members.find((member) => member.processId === owner)!;
+    const tunnels = await gate.metric('hypogeum_gate_tunnels');
+    let drops = 0;
+    player.room.onDrop(() => void drops++);
+    home.kill('SIGSTOP');
+    try {
+      await until(() => drops > 0, 'the client to be cut off a process that says nothing', 30_000);
+      assert.equal(await gate.metric('hypogeum_gate_cut_total', '{reason="owner-died"}'), tunnels);
+    } finally {
+      home.kill('SIGCONT');
+    }
+  });
+
+  it('starts a gate in a moment, and without a database', async () => {
+    const { process } = await cluster.add({
+      HYPOGEUM_ROLES: 'gate',
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+    });
+    process.child.kill('SIGTERM');
+    assert.equal(await process.exited, 0);
+  });
+});
