@@ -532,7 +532,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
         'a restored match came out differently; it goes on as it was simulated here',
       );
     }
-    this.#capture.skip(this.state, encoderOf(this), IDENTITY_GAP);
+    // Of a room that showed nothing before it was durable, nothing is missing.
+    if (this.durability !== 'wal') this.#capture.skip(this.state, encoderOf(this), IDENTITY_GAP);
     return elapsedAfter(folded, start, this.#tickRateHz);
   }
 

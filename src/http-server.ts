@@ -127,6 +127,8 @@ export interface HttpServerOptions {
   readonly afterRead?: () => void;
   /** Rooms can be made, and nobody can come yet. */
   readonly beforeListen?: () => Promise<void>;
+  /** The port cannot be had: called before all that was made is closed. */
+  readonly onRefused?: () => Promise<void>;
 }
 
 /** One listening surface. The framework's matchmaker is one per process, so there is one of these at a time. */
@@ -219,6 +221,7 @@ export class HttpServer {
     try {
       await Promise.race([this.#framework.listen(port, host), failed]);
     } catch (error) {
+      await this.#options.onRefused?.();
       await this.close();
       throw error;
     }

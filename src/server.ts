@@ -271,7 +271,9 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     // A tick that is due need not wait until all of what has arrived is read.
     afterRead: () => services.scheduler.poll(),
     // In a cluster it is the others who go on with what a process leaves behind.
-    ...(config.stores.redisUrl === undefined ? { beforeListen: () => former.adopt() } : {}),
+    ...(config.stores.redisUrl === undefined
+      ? { beforeListen: () => former.adopt(), onRefused: () => former.release() }
+      : {}),
   });
   // A schema library that is not the one that rooms can be restored with: nothing is handed over, and it is said.
   const fault = identityFault();
@@ -352,10 +354,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   return {
     async listen() {
       try {
-        await http.listen().catch(async (error: unknown) => {
-          await former.release();
-          throw error;
-        });
+        await http.listen();
         await clustering!.join();
         await operations.start();
         if (config.stores.redisUrl !== undefined) {

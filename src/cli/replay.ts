@@ -20,6 +20,7 @@ import { decodeEntry, diffReplays, type OnProgress, verifyReplay } from '../kern
 import { REPLAY_EXTENSION, type Replay, type ReplayHeader, unpackReplay } from '../kernel/replay-file.ts';
 import type { Simulation } from '../kernel/simulation.ts';
 import { replayOf } from '../match/archive.ts';
+import { ADOPTION_TRIES_MAX, type JournalReader, type JournalSummary } from '../match/journal.ts';
 import { arena } from '../sim/arena.ts';
 import { endWithReader, exitCodeOf, print, safe, UsageError } from './frame.ts';
 
@@ -175,10 +176,13 @@ async function list(options: Options, context: ReplayCliContext): Promise<number
   const server = await lockHolder(at.journal);
   // What a running server has open cannot be told from outside from what an earlier one left unfinished.
   const running = server === undefined ? 'unfinished' : 'running or unfinished';
-  const journals = (await (await FileJournal.inspect(at.journal)).list()).map((summary) => ({
-    ...summary,
-    state: summary.state === 'unfinished' ? running : summary.state,
-  }));
+  const journal = await FileJournal.inspect(at.journal);
+  const journals = await Promise.all(
+    (await journal.list()).map(async (summary) => {
+      if (summary.state !== 'unfinished') return summary;
+      return { ...summary, state: (await isParked(journal, summary)) ? 'parked' : running };
+    }),
+  );
   if (options.isJson) {
     await print(context.stdout, `${JSON.stringify({ replays, journals })}\n`);
     return EXIT.FINE;
@@ -192,6 +196,13 @@ async function list(options: Options, context: ReplayCliContext): Promise<number
   if (rows.length === 0) await print(context.stdout, `Nothing is recorded in ${options.dataDir}.\n`);
   else await print(context.stdout, table([['match', 'state', 'room', 'began', 'length', 'players'], ...rows]));
   return EXIT.FINE;
+}
+
+/** Whether no server tries to restore the match any more. A journal that cannot be read says so when it is. */
+async function isParked(journal: JournalReader, { matchId, epoch }: JournalSummary): Promise<boolean> {
+  if (epoch <= ADOPTION_TRIES_MAX) return false;
+  const recorded = await journal.load(matchId).catch(() => undefined);
+  return (recorded?.claimsInVain ?? 0) >= ADOPTION_TRIES_MAX;
 }
 
 function row(

@@ -9,10 +9,7 @@ import { matchMaker } from '@colyseus/core';
 import { GameError } from '../kernel/errors.ts';
 import type { MatchHeader } from '../kernel/match-header.ts';
 import { type Compatibility, isSame } from './compatibility.ts';
-import type { JournalWriter, MatchJournal, RecordedMatch } from './journal.ts';
-
-/** Tries to go on with a match before it is parked: one may die of something else. */
-export const ADOPTION_TRIES_MAX = 2;
+import { ADOPTION_TRIES_MAX, type JournalWriter, type MatchJournal, type RecordedMatch } from './journal.ts';
 
 /** A match that was claimed and waits for its room. */
 export interface PendingAdoption {

@@ -11,6 +11,12 @@ import { type MatchHeader, type MatchResult, parseMatchHeader, parseMatchResult 
 /** Largest payload of one record; a world of 128 seats encodes to some tens of KiB. */
 export const RECORD_MAX_BYTES = 4 * 2 ** 20;
 
+/**
+ * Claims of a match without an entry or a snapshot after them, from which on it is parked: nobody tries to restore it any
+ * more. Not after the first: whoever tried may have died of something else.
+ */
+export const ADOPTION_TRIES_MAX = 2;
+
 /** What was appended and is not durable yet. */
 export interface JournalLag {
   readonly records: number;

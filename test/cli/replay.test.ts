@@ -46,6 +46,9 @@ describe('the replay command', () => {
     const journal = await FileJournal.open({ folder: join(dataDir, 'journal'), totals: new JournalTotals() });
     const header = matchHeader('crashed');
     await new CounterMatch(await journal.open(header, 1), header).play(65).writer.close();
+    const poisoned = matchHeader('poisoned');
+    await new CounterMatch(await journal.open(poisoned, 1), poisoned).play(5).writer.close();
+    for (const epoch of [2, 3]) await (await journal.open(poisoned, epoch)).close();
     await journal.close();
   });
   after(() => rm(dataDir, { recursive: true }));
@@ -63,6 +66,7 @@ describe('the replay command', () => {
         ['second', 'completed', 'counter'],
         ['first', 'completed', 'counter'],
         ['crashed', 'unfinished', 'counter'],
+        ['poisoned', 'parked', 'counter'],
       ],
     );
     const json = JSON.parse((await run('list', '--json', '--limit', '2')).out);

@@ -1,6 +1,6 @@
 /** The program is killed in the middle of matches and started again on the same folder: its players notice a pause. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -114,5 +114,33 @@ describe('a program that is killed and started again', function () {
     const [match] = await read();
     assert.equal(match?.epoch, 3);
     assert.doesNotMatch(program.output(), /"level":50|TypeError| bug in /);
+  });
+
+  it('goes on from a journal whose last record was half written, and when another program has its port at first', async () => {
+    for (let i = 0; i < 2; i++) await probes.join();
+    await seen(60);
+    await kill();
+    const segments = (await readdir(join(folder, 'journal'))).filter((name) => name.endsWith('.seg')).sort();
+    await appendFile(join(folder, 'journal', segments.at(-1)!), Buffer.from([9, 0, 0, 3, 1, 0, 0]));
+    // Starts in vain are none of the match's fault.
+    const blocker = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => blocker.listen(Number(env['HYPOGEUM_PORT']), '127.0.0.1', resolve));
+    for (let i = 0; i < 2; i++) {
+      const refused = startMain(env);
+      assert.equal(await refused.exited, 69, refused.output());
+    }
+    await new Promise((resolve) => blocker.close(resolve));
+    await start();
+    await until(
+      all(({ resumes }) => resumes === 1),
+      'everybody to be back',
+      60_000,
+    );
+    await seen(60);
+    for (const { identityLosses, spuriousCallbacks, leftWith } of await probes.facts()) {
+      assert.deepEqual([identityLosses, spuriousCallbacks, leftWith], [0, 0, undefined]);
+    }
+    const [match] = await read();
+    assert.deepEqual([match?.end, match?.epoch], [undefined, 4]);
   });
 });
