@@ -696,6 +696,23 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.services.totals.room.joins++;
   }
 
+  /**
+   * Lets another device of a player in although every seat is taken, as it will take over that of its player. Whoever
+   * comes in its place is refused, as there is no seat.
+   * @returns whether the player has a seat here
+   */
+  async giveWay(playerId: unknown): Promise<boolean> {
+    if (typeof playerId !== 'string' || this.#isShut || this.#seats.table.ofPlayer(playerId) === undefined) return false;
+    const { limit } = this.#seats.table;
+    await this.setMatchmaking({ maxClients: limit + 1 });
+    this.clock.setTimeout(() => {
+      this.setMatchmaking({ maxClients: limit }).catch((error: unknown) =>
+        this.services.log.warn({ err: error }, 'room listing not updated'),
+      );
+    }, SEAT_RESERVATION_SECONDS * 1000);
+    return true;
+  }
+
   /** The player goes on from another device: this one is told, and does not come back. */
   #showOut({ sessionId, auth }: Session): void {
     this.services.log.info({ matchId: this.matchId, playerId: auth.playerId }, 'seat taken over by another device');

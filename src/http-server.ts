@@ -307,10 +307,11 @@ export class HttpServer {
       if (cluster?.isReachable() === false) throw new GameError('STORE_UNAVAILABLE', { store: 'redis' });
       const own = cluster === undefined ? options : await this.#ownOptions(cluster, exposed, options, context);
       const ask = () => matchMaker[exposed](roomName, own, context);
-      // Of two that made one room the other was first, and now it is listed; or a process was full sooner than it seemed.
-      const reservation = await ask().catch((error: unknown) => {
+      const reservation = await ask().catch(async (error: unknown) => {
         const code = refusalIn(error)?.code;
-        if (code !== 'MATCH_EXISTS' && code !== 'NO_SLOTS') throw error;
+        // Of two that made one room the other was first, and now it is listed; or a process was full sooner than it seemed.
+        const isPassing = code === 'MATCH_EXISTS' || code === 'NO_SLOTS';
+        if (!isPassing && !(exposed === 'joinById' && (await this.#isMadeWay(error, roomName, own, context)))) throw error;
         return ask();
       });
       metrics.countJoin(exposed);
@@ -321,6 +322,14 @@ export class HttpServer {
       if (code === 'INTERNAL') log.error({ err: error }, 'join failed');
       throw new ServerError(status, message);
     }
+  }
+
+  /** Whether a full match has let go of its lock for another device of a player who has a seat in it. */
+  async #isMadeWay(error: unknown, roomId: string, options?: JoinOptions, context?: AuthContext): Promise<boolean> {
+    if (!(error instanceof ServerError && error.message.endsWith('is locked'))) return false;
+    if (context?.token === undefined || options?.['takeOver'] === false) return false;
+    const { playerId } = await this.#options.api.identify(`Bearer ${context.token}`);
+    return (await matchMaker.remoteRoomCall(roomId, 'giveWay' as never, [playerId] as never)) === true;
   }
 
   /** What the player sent, and of what decides where it comes to only what this server says. */

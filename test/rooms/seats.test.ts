@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { CLOSE } from '../../src/kernel/errors.ts';
 import { restoreMatch } from '../../src/match/restore.ts';
 import { arena } from '../../src/sim/arena.ts';
 import { GameServer, until } from '../fixtures/game-server.ts';
@@ -61,5 +62,24 @@ describe('the seats of a full match', () => {
     await until(() => room.match.world.tick > tick + 2, 'the match to go on');
     assert.equal(room.clients.getById(player.room.sessionId)?.auth?.signInId, identity.sessionId);
     assert.ok(player.room.connection.isOpen);
+  });
+
+  it('go to another device of their player although the match is full, and to nobody else', async () => {
+    const room = await game.createRoom<ProbeArena>('arena');
+    const { identity } = await game.server.tokens.issueAnonymous();
+    const first = await game.join(room.roomId, { name: 'Aelia' }, identity);
+    const other = await game.join(room.roomId, { name: 'Drusa' });
+    await Promise.all([first.avatar(), other.avatar()]);
+    await until(() => room.locked, 'the match to be full');
+    await assert.rejects(game.join(room.roomId, { name: 'Livia' }), /is locked/);
+    await assert.rejects(game.join(room.roomId, { takeOver: false }, identity), /is locked/);
+    const second = await game.join(room.roomId, {}, identity);
+    assert.equal(await second.seat(), await first.seat());
+    await until(() => first.leftWith === CLOSE.SEAT_TAKEN_OVER, 'the first device to be shown out');
+    assert.equal(other.leftWith, undefined);
+    // The place that was made for it is nobody's.
+    await assert.rejects(game.join(room.roomId, { name: 'Livia' }), /MATCH_FULL|is locked/);
+    await second.patched();
+    assert.equal(room.clients.length, 2);
   });
 });
