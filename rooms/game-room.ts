@@ -702,7 +702,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
    * @returns whether the player has a seat here
    */
   async giveWay(playerId: unknown): Promise<boolean> {
-    if (typeof playerId !== 'string' || this.#isShut || this.#seats.table.ofPlayer(playerId) === undefined) return false;
+    if (typeof playerId !== 'string' || this.#isShut || this.#seats.table.ofPlayer(playerId) === undefined)
+      return false;
     const { limit } = this.#seats.table;
     await this.setMatchmaking({ maxClients: limit + 1 });
     this.clock.setTimeout(() => {

@@ -311,7 +311,8 @@ export class HttpServer {
         const code = refusalIn(error)?.code;
         // Of two that made one room the other was first, and now it is listed; or a process was full sooner than it seemed.
         const isPassing = code === 'MATCH_EXISTS' || code === 'NO_SLOTS';
-        if (!isPassing && !(exposed === 'joinById' && (await this.#isMadeWay(error, roomName, own, context)))) throw error;
+        if (!isPassing && !(exposed === 'joinById' && (await this.#isMadeWay(error, roomName, own, context))))
+          throw error;
         return ask();
       });
       metrics.countJoin(exposed);
