@@ -96,4 +96,39 @@ describe('matches of a process that is gone', function () {
     await pair[1]!.patched();
     assert.equal(pair[1]!.resumes, 0);
   });
+
+  it('go on when every process was killed at once and one is started again', async () => {
+    const { roomId, owner, other } = await match();
+    owner.kill('SIGKILL');
+    other.kill('SIGKILL');
+    await Promise.all([owner.process.exited, other.process.exited]);
+    const fresh = await cluster.add();
+    await until(
+      async () => (await cluster.listed()).get(roomId)?.processId === fresh.processId,
+      'the match to go on in the new process',
+      20_000,
+    );
+    assert.equal(await fresh.metric('hypogeum_adoptions_total', '{outcome="adopted"}'), 1);
+  });
+
+  it('are made once, although the process that was asked to make one stood still meanwhile', async () => {
+    // Who has a match already is fuller: the next one goes to the other.
+    const first = await cluster.reserve(cluster.members[0]!);
+    await cluster.reserve(cluster.members[0]!);
+    const asked = cluster.members.find(({ processId }) => processId === first.processId);
+    const stopped = cluster.members.find(({ processId }) => processId !== first.processId);
+    stopped!.kill('SIGSTOP');
+    const seat = await cluster.reserve(asked!);
+    assert.notEqual(seat.roomId, first.roomId);
+    assert.match(asked!.process.output(), /create room request timed out/);
+    await cluster.isWholeFor(asked!, 1);
+    stopped!.kill('SIGCONT');
+    await cluster.isWhole(2);
+    await until(async () => (await stopped!.metric('hypogeum_rooms')) === 0, 'what it made late to be thrown away');
+    const listed = await cluster.listed();
+    for (const [roomId, { processId }] of listed) {
+      assert.equal(processId, asked!.processId, `${roomId} is where it was made in time`);
+    }
+    assert.equal(seat.processId, asked!.processId);
+  });
 });
