@@ -28,6 +28,7 @@ import type { Framework } from './clustering.ts';
 import type { Config } from './config.ts';
 import { GuardedTransport } from './guarded-transport.ts';
 import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
+import { isParkedRoom } from './match/adoption.ts';
 import { LIMITS } from './limits.ts';
 import { listenRefusal, NODE_SERVER, pathLimits, rateLimit, urlOf } from './listening.ts';
 import type { Health } from './ops/health.ts';
@@ -274,7 +275,8 @@ export class HttpServer {
       marks: roomGate.marks,
       totals: roomGate.totals,
       limits: LIMITS,
-      hasRoom: (roomId) => matchMaker.getLocalRoomById(roomId) !== undefined,
+      // Of a parked one it is told here that it is.
+      hasRoom: (roomId) => matchMaker.getLocalRoomById(roomId) !== undefined || isParkedRoom(roomId),
       addressOf,
       networkOf: limitedNetworkOf,
       isHop: (request) => this.#gate.isHop(request),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ArenaRoom } from '../../rooms/arena-room.ts';
-import { GameServer, until } from '../fixtures/game-server.ts';
+import { FRAME, GameServer, until } from '../fixtures/game-server.ts';
 
 describe('a player who comes back before the loss of the old socket is noticed', () => {
   let game: GameServer;
@@ -35,5 +35,16 @@ describe('a player who comes back before the loss of the old socket is noticed',
     game.room<ArenaRoom>(roomId).kickClient(player.room.sessionId, 4002);
     const client = await game.client();
     await assert.rejects(client.reconnect(player.room.reconnectionToken));
+  });
+
+  it('is answered every input that it sent before it was let in, as an SDK does that plays on while it comes back', async () => {
+    const { roomId } = await game.createRoom<ArenaRoom>('arena');
+    const player = await game.raw(roomId, { name: 'Livia' }, { isAcknowledged: false });
+    for (let i = 1; i <= 5; i++) player.send(FRAME.ROOM_INPUT_RELIABLE, 0x80, i);
+    player.send(FRAME.JOIN_ROOM);
+    await until(() => player.acked === 5, 'all five to be acknowledged');
+    player.send(FRAME.ROOM_INPUT_RELIABLE, 0x80, 6);
+    await until(() => player.acked === 6, 'and those after them');
+    assert.deepEqual(game.bugs, []);
   });
 });
