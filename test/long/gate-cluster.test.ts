@@ -60,7 +60,14 @@ describe('a cluster behind its gates', function () {
     home.kill('SIGSTOP');
     try {
       await until(() => drops > 0, 'the client to be cut off a process that says nothing', 30_000);
-      assert.equal(await gate.metric('hypogeum_gate_cut_total', '{reason="owner-died"}'), tunnels);
+      const cut = async () =>
+        (await gate.metric('hypogeum_gate_cut_total', '{reason="owner-died"}'))! +
+        (await gate.metric('hypogeum_gate_cut_total', '{reason="owner-changed"}'))!;
+      assert.equal(await cut(), tunnels);
+      await until(() => player.resumes > 0, 'the client to go on at another process, while its own is stopped', 30_000);
+      const { roomId } = player.room;
+      await until(async () => (await cluster.listed()).get(roomId)?.processId !== owner, 'the room to be elsewhere');
+      await player.patched();
     } finally {
       home.kill('SIGCONT');
     }
