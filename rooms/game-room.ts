@@ -462,6 +462,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       room: this,
       journal: this.plugins.journal,
       totals: this.services.totals.sessions,
+      nowMs: () => this.#nowMs(),
       reconnectSeconds: this.reconnectSeconds,
       isOver: () => this.#ending !== 'running',
       onAbsentLeft: (client) => Promise.resolve(this.onLeave(client, CloseCode.FAILED_TO_RECONNECT)),
@@ -849,9 +850,14 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   // Seats ------------------------------------------------------------------------------------------------------
 
+  /** By the room's clock, also while its loop stands still, ms. */
+  #nowMs(): number {
+    return (this.clock as unknown as { now(): number }).now();
+  }
+
   /** Ends sockets that took a seat and never said that they are there. */
   #dropSilent(): void {
-    const nowMs = performance.now();
+    const nowMs = this.#nowMs();
     for (const { sessionId, phase } of [...this.#seats.unacknowledged()]) {
       const client = this.clients.getById(sessionId);
       if (client?.state === ClientState.JOINED) {

@@ -56,6 +56,8 @@ export interface SeatHost {
   readonly room: Room;
   readonly journal: Pick<JournalPlugin, 'session'>;
   readonly totals: SessionTotals;
+  /** By the room's clock, ms. */
+  nowMs(): number;
   /** In which a dropped player may come back to its seat. */
   readonly reconnectSeconds: number;
   /** The room is on its way out. */
@@ -125,7 +127,7 @@ export class RoomSeats {
   }
 
   #open(who: Omit<Session, 'phase' | 'outbox'>, outbox = new Outbox()): Session {
-    const session: Session = { ...who, phase: { state: 'reserved', sinceMs: performance.now() }, outbox };
+    const session: Session = { ...who, phase: { state: 'reserved', sinceMs: this.#host.nowMs() }, outbox };
     this.#host.totals.note(undefined, session.phase);
     this.#sessions.set(who.sessionId, session);
     return session;
@@ -162,7 +164,7 @@ export class RoomSeats {
 
   /** The session has no connection any more. */
   disconnected(sessionId: string): void {
-    const session = this.#advance(sessionId, { kind: 'lost', atMs: performance.now() });
+    const session = this.#advance(sessionId, { kind: 'lost', atMs: this.#host.nowMs() });
     if (session !== undefined) session.seat.isConnected = false;
   }
 
@@ -341,7 +343,7 @@ export class RoomSeats {
   #return({ sessionId, tokens }: Session, token: string): Session {
     // Of a room that was taken down it is not known who was away.
     this.disconnected(sessionId);
-    const returned = this.#advance(sessionId, { kind: 'returned', atMs: performance.now() })!;
+    const returned = this.#advance(sessionId, { kind: 'returned', atMs: this.#host.nowMs() })!;
     const session = { ...returned, tokens: [...tokens, token].slice(-TOKENS_KEPT) };
     session.seat.isConnected = true;
     this.#sessions.set(sessionId, session);
@@ -351,7 +353,7 @@ export class RoomSeats {
   /** How long the seat of who is away waits for it, ms. */
   #leftMs(sessionId: string): number {
     const phase = this.#sessions.get(sessionId)?.phase;
-    const awayMs = phase?.state === 'dropped' ? performance.now() - phase.sinceMs : 0;
+    const awayMs = phase?.state === 'dropped' ? this.#host.nowMs() - phase.sinceMs : 0;
     return Math.max(0, this.#host.reconnectSeconds * 1000 - awayMs);
   }
 

@@ -30,7 +30,6 @@ const Whole = schema(
   'CaptureWhole',
 );
 type Thing = InstanceType<typeof Thing>;
-type Whole = InstanceType<typeof Whole>;
 
 /** A client: what it decoded, and what came and went. */
 class Mirror {
