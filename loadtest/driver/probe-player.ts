@@ -134,7 +134,10 @@ export class ProbePlayer implements Player {
     room.onMessage('match-ended', () => {
       this.#isMatchEnded = true;
     });
-    room.onError((code, text) => void this.#notices.push(`${code} ${text}`));
+    // An attempt to reconnect that fails tells nothing.
+    room.onError((code, text) => {
+      if (code !== undefined) this.#notices.push(`${code} ${text}`);
+    });
     room.onDrop(() => this.#dropped());
     room.onReconnect(() => {
       this.#resumes++;

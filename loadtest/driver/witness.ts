@@ -1,7 +1,7 @@
 /**
  * What a player saw of its match, frame by frame, and whether it happened: the frames must be the views of the journal's
- * ticks, in their order. A tick may be left out (a clogged socket gets no frame), none may come that was not, and none may
- * come again.
+ * ticks, in their order. A tick may be left out (a clogged socket gets no frame) or stand still for some frames, none may
+ * come that was not, and none may come again after a later one.
  *
  * Frames carry no tick, so that each is taken for the first tick after the one before whose view has its hash. A player
  * that stands still sees the same again and again; which of those ticks it was, nobody could tell who looks at the screen.
@@ -18,6 +18,8 @@ const OTHERS_EVERY_FRAMES = 4;
 /** Longest that interest may owe somebody where another one is, ticks: the outer ring under full shedding, and its budget. */
 const OTHERS_LATE_TICKS = 45;
 const BLOCK = 1024;
+/** Frames that a judgement tells of one by one. */
+const ODDITIES_MAX = 8;
 
 /** A list of numbers without a boxed one in it. */
 class Numbers {
@@ -75,6 +77,10 @@ export class Witness {
       ticksTakenBack: 0,
       takenBackTimes: 0,
       othersMismatched: 0,
+      oddities: [] as string[],
+    };
+    const note = (text: string): void => {
+      if (judgement.oddities.length < ODDITIES_MAX) judgement.oddities.push(text);
     };
     /** Of each frame: no later than this tick, and -1 for one that never was. */
     const earliest = new Int32Array(length).fill(-1);
@@ -82,17 +88,18 @@ export class Witness {
     let unknown = 0;
     for (let frame = 0; frame < length; frame++) {
       const isWhole = wholes.has(frame);
-      const from = isWhole ? Math.max(last, 0) : last + 1;
       const ticks = places.get(hashes[frame]!);
-      let tick = ticks === undefined ? undefined : firstFrom(ticks, from);
+      let tick = ticks === undefined ? undefined : nextOf(ticks, last, isWhole);
       if (tick === undefined && ticks !== undefined) {
         // It was, before what has been seen already: that was taken back.
         tick = ticks.at(-1)!;
-        judgement.ticksTakenBack += last - tick + (isWhole ? 0 : 1);
+        judgement.ticksTakenBack += last - tick;
         judgement.takenBackTimes++;
+        note(`frame ${frame} of ${length}${isWhole ? ', a full state,' : ''} shows tick ${tick} after tick ${last}`);
       }
       if (tick === undefined) {
         unknown++;
+        note(`frame ${frame} of ${length}${isWhole ? ', a full state,' : ''} shows what never was, after tick ${last}`);
         continue;
       }
       if (unknown > 0) {
@@ -137,6 +144,8 @@ export interface Judgement {
   readonly takenBackTimes: number;
   /** Sightings of others where they had not been. */
   readonly othersMismatched: number;
+  /** The first of the frames that are not as they should be, in words. */
+  readonly oddities: readonly string[];
 }
 
 /** A match as its journal has it; structurally the journal's own type. */
@@ -216,18 +225,28 @@ function placesByHash(views: Float64Array): Map<number, number[]> {
   return places;
 }
 
-/** Of each frame the last tick that it may have been: the one before the next frame's, if the view stayed the same. */
+/** Of each frame the last tick that it may have been: up to the next frame's, if the view stayed the same. */
 function latestOf(hashes: Float64Array, earliest: Int32Array, places: ReadonlyMap<number, number[]>): Int32Array {
   const latest = Int32Array.from(earliest);
   let next = Number.MAX_SAFE_INTEGER;
   for (let frame = earliest.length - 1; frame >= 0; frame--) {
     if (earliest[frame] === -1) continue;
     const ticks = places.get(hashes[frame]!)!;
-    const below = ticks[firstIndexFrom(ticks, next) - 1];
+    const below = ticks[firstIndexFrom(ticks, next + 1) - 1];
     latest[frame] = Math.max(earliest[frame]!, below ?? -1);
     next = latest[frame]!;
   }
   return latest;
+}
+
+/**
+ * The tick of a frame, after one of the tick `last`: the next one that looks like it, or the same again, as in a full
+ * state and while a room stands still. Undefined where there is none.
+ */
+function nextOf(ticks: readonly number[], last: number, isWhole: boolean): number | undefined {
+  const same = firstFrom(ticks, Math.max(last, 0));
+  const next = firstFrom(ticks, last + 1);
+  return isWhole || next !== last + 1 ? same : next;
 }
 
 /** The first of ascending ticks that is not below `from`. */
