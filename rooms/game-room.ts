@@ -290,9 +290,10 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   /** Seats that players may be queued for, by team, and who plays in which; a game with teams says more. */
   protected vacancies(): Vacancies {
-    const players = [...this.#seats.table.taken()]
-      .filter(({ isBot }) => !isBot)
-      .map(({ playerId }) => ({ playerId, team: 0 }));
+    const seated = [...this.#seats.table.taken()].filter(({ isBot }) => !isBot);
+    // Nobody is sent to where everybody has dropped out.
+    if (!seated.some(({ isConnected }) => isConnected)) return { freeSeats: [0], players: [] };
+    const players = seated.map(({ playerId }) => ({ playerId, team: 0 }));
     return { freeSeats: [Math.max(0, this.maxClients - players.length)], players };
   }
 

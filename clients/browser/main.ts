@@ -6,6 +6,8 @@ import type { Scene } from './draw/scene.ts';
 import { HALL_LINKS, Hall } from './hall/hall.ts';
 import { Door } from './hud/door.ts';
 import { replayLines } from './hud/replay-lines.ts';
+import { Api } from './net/api.ts';
+import { Finder, type Seat } from './net/finder.ts';
 import { type ArenaRoom, Joining } from './net/joining.ts';
 import { sentenceOf } from './net/sentences.ts';
 import { Session } from './net/session.ts';
@@ -25,8 +27,20 @@ const door = new Door(
   (name) => void play(name),
   HALL_LINKS.map(([name, text]) => [`#${name}`, text] as const),
 );
-const hall = new Hall(session, door.root, () => {
+const api = new Api(session);
+const finder = new Finder(
+  api,
+  session,
+  () => door.name,
+  (seat) => void take(seat),
+);
+const hall = new Hall(session, api, finder, door.root, () => {
   if (match === undefined && replay === undefined) door.open();
+});
+
+finder.onChange(() => {
+  // Wherever the player looks meanwhile: there is not much time to say that one is ready.
+  if (finder.ticket?.readyCheck?.isAsked === true && match === undefined) location.hash = 'queue';
 });
 
 let match: MatchScreen | undefined;
@@ -74,10 +88,28 @@ async function play(name: string): Promise<void> {
   if (isJoining || match !== undefined) return;
   isJoining = true;
   sentence = '';
+  // Who plays does not wait for another match.
+  if (finder.isSearching) finder.cancel().catch(() => undefined);
   door.root.hidden = false;
   door.wait('Joining …');
   try {
     enter(await joining.join(name), -1);
+  } catch (error) {
+    fail(sentenceOf(error));
+  } finally {
+    isJoining = false;
+  }
+}
+
+/** Takes the seat that was found, from wherever on the page the player waited for it. */
+async function take(seat: Seat): Promise<void> {
+  if (isJoining || match !== undefined) return;
+  isJoining = true;
+  sentence = '';
+  location.hash = '';
+  door.wait('Your match is ready …');
+  try {
+    enter(await joining.take(seat), -1);
   } catch (error) {
     fail(sentenceOf(error));
   } finally {

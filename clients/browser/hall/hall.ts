@@ -1,17 +1,20 @@
 /** The hall behind the door: players and leaderboards. Each screen has an address, so that it can be kept and sent. */
 import { element } from '../hud/element.ts';
-import { Api } from '../net/api.ts';
+import type { Api } from '../net/api.ts';
+import type { Finder } from '../net/finder.ts';
 import type { Session } from '../net/session.ts';
 import { accountView } from './account-view.ts';
 import { boardsView } from './boards-view.ts';
 import { friendsView } from './friends-view.ts';
 import { matchView, meView, playerView } from './player-view.ts';
+import { queueView } from './queue-view.ts';
 import { shopView } from './shop-view.ts';
 import { tradeView } from './trade-view.ts';
 import type { View } from './view.ts';
 
 /** By the first word of the address behind `#`. */
 const VIEWS: Readonly<Record<string, View>> = {
+  queue: queueView,
   boards: boardsView,
   me: meView,
   player: playerView,
@@ -24,6 +27,7 @@ const VIEWS: Readonly<Record<string, View>> = {
 
 /** What the menu offers, in its order. */
 export const HALL_LINKS = [
+  ['queue', 'Find a match'],
   ['boards', 'Leaderboards'],
   ['me', 'Profile'],
   ['friends', 'Friends'],
@@ -36,6 +40,7 @@ export class Hall {
   readonly root = element('main', { class: 'hall', 'aria-label': 'Players and leaderboards' });
   readonly #session: Session;
   readonly #api: Api;
+  readonly #finder: Finder;
   readonly #behind: HTMLElement;
   readonly #onLeave: () => void;
   readonly #body = element('div', { class: 'hall-body' });
@@ -49,10 +54,11 @@ export class Hall {
    * @param behind what it covers: out of reach of keys and screen readers while the hall is open
    * @param onLeave called when it closes itself, so that the door can open
    */
-  constructor(session: Session, behind: HTMLElement, onLeave: () => void) {
+  constructor(session: Session, api: Api, finder: Finder, behind: HTMLElement, onLeave: () => void) {
     this.#behind = behind;
     this.#session = session;
-    this.#api = new Api(session);
+    this.#api = api;
+    this.#finder = finder;
     this.#onLeave = onLeave;
     this.#links = HALL_LINKS.map(([name, text]) => [name, element('a', { href: `#${name}`, text })]);
     this.root.append(
@@ -125,6 +131,7 @@ export class Hall {
     view(body, {
       api: this.#api,
       session: this.#session,
+      finder: this.#finder,
       signal: this.#screen.signal,
       words: rest,
     });

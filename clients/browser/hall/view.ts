@@ -1,12 +1,14 @@
 /** What the screens of the hall have in common. */
 import { element } from '../hud/element.ts';
 import type { Api } from '../net/api.ts';
+import type { Finder } from '../net/finder.ts';
 import { sentenceOf } from '../net/sentences.ts';
 import type { Session } from '../net/session.ts';
 
 export interface ViewContext {
   readonly api: Api;
   readonly session: Session;
+  readonly finder: Finder;
   /** Aborts when the screen is left. */
   readonly signal: AbortSignal;
   /** Words of the address behind the screen's name: of `#boards/weekly/friends` these are `weekly`, `friends`. */

@@ -2,6 +2,7 @@
 import { Client, type Room } from '@colyseus/sdk';
 import type { ArenaState } from '../../../schema/arena-state.ts';
 import type { ErrorCode } from '../../../src/kernel/errors.ts';
+import type { Seat } from './finder.ts';
 import { codeIn } from './sentences.ts';
 import type { Session } from './session.ts';
 
@@ -79,6 +80,12 @@ export class Joining {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
+  }
+
+  /** Takes a seat that matchmaking holds. @throws whatever it was refused with */
+  async take(seat: Seat): Promise<ArenaRoom> {
+    this.#client.auth.token = (await this.#session.token()) ?? '';
+    return (await this.#client.consumeSeatReservation<ArenaState>(seat)) as ArenaRoom;
   }
 
   /** Takes the seat of before a reload again, if this tab had one and the room still holds it. */
