@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Guard, GuardState } from './adapters/guard.ts';
 import { ColyseusMatchRooms } from './adapters/match-rooms.ts';
 import { MemoryTickets } from './adapters/memory-tickets.ts';
+import type { ProcessCard } from './cluster/directory.ts';
 import type { Config } from './config.ts';
 import { type ErrorCode, GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
@@ -107,6 +108,16 @@ export async function openMatchmaking(options: OpenMatchmakingOptions): Promise<
       await cells.close();
     },
   };
+}
+
+/** Every region in which matches are played, and a process there that answers: this one by a path, so that any address does. */
+export function regionsOf(ownRegion: string, processes: readonly ProcessCard[]): readonly Region[] {
+  const regions = new Map<string, string>([[ownRegion, '/healthz']]);
+  for (const { region, roles, isDraining, host, port } of processes) {
+    if (regions.has(region) || isDraining || !roles.includes('realtime')) continue;
+    regions.set(region, `http://${host.includes(':') ? `[${host}]` : host}:${port}/healthz`);
+  }
+  return [...regions].map(([region, pingUrl]) => ({ region, pingUrl }));
 }
 
 async function openCells(config: Config, log: Logger): Promise<{ cells: TicketCells; guard: Guard | undefined }> {

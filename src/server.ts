@@ -42,7 +42,7 @@ import { matchMetrics, settlerMetrics } from './match-metrics.ts';
 import type { Mode } from './matchmaking/mode.ts';
 import { arenaRules } from './matchmaking/rules.ts';
 import { matchmakingMetrics } from './matchmaking-metrics.ts';
-import { openMatchmaking } from './open-matchmaking.ts';
+import { openMatchmaking, regionsOf } from './open-matchmaking.ts';
 import { createOperations } from './operations.ts';
 import { Health } from './ops/health.ts';
 import { createLogger, type Logger } from './ops/logger.ts';
@@ -157,7 +157,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     modes: (options.modes ?? modesOf(config)).filter(({ roomName }) => Object.hasOwn(rooms, roomName)),
     newMatchId,
     isDraining: () => !health.isReady,
-    regions: () => [{ region: config.cluster.region, pingUrl: '/healthz' }],
+    regions: () => regionsOf(config.cluster.region, clustering?.membership.processes() ?? []),
     ownRegion: config.cluster.region,
     isWorker: config.cluster.roles.includes('worker'),
   });

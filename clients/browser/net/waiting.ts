@@ -34,7 +34,7 @@ export function reasonOf({ why, position }: Pick<Ticket, 'why' | 'position'>): s
     case 'ROLES':
     case 'ROLES_SHORT':
       return 'Players for other roles are missing.';
-    case 'SEATS':
+    case 'COMBINATION':
       return 'The parties that wait do not fit together yet.';
     case 'DUPLICATE':
       return 'One of you waits with an older search already.';
