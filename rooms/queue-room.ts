@@ -40,6 +40,8 @@ const RETRY_MS = 1_000;
 
 type Waiting = Client<{ auth: Admitted }>;
 
+/** What else is there, the framework or a client has put there; a rank that is claimed counts for nothing. */
+const joinOptions = ticketRequest.strip();
 const readyAnswer = z.strictObject({ isReady: z.boolean() });
 
 export class QueueRoom extends Room<{ client: Waiting }> {
@@ -128,7 +130,7 @@ export class QueueRoom extends Room<{ client: Waiting }> {
   async #enter(client: Waiting, options: unknown): Promise<TicketView> {
     if (client.auth === undefined) throw new GameError('AUTH_MISSING');
     this.#services.revocations?.check(client.auth.signInId);
-    const parsed = ticketRequest.safeParse(options);
+    const parsed = joinOptions.safeParse(options);
     if (!parsed.success) throw new GameError('INVALID_INPUT', { at: parsed.error.issues[0]?.path.join('.') ?? '' });
     const { mode, latencies, name } = parsed.data;
     const identity = client.auth;

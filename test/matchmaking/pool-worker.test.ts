@@ -76,6 +76,8 @@ describe('the matcher of a pool', () => {
     stage.players.blocks.set(playerOf('bob'), [playerOf('ann')]);
     stage.lead();
     await stage.queue('ann');
+    // Of the same age, either could go first.
+    aheadMs += 1_000;
     await stage.queue('bob');
     await until(async () => (await stage.look('ann')).why?.code === 'BLOCKED', 'ann to be told');
     await stage.queue('cid');

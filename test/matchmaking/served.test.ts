@@ -130,9 +130,11 @@ describe('matchmaking of a server', () => {
   it('the queue room refuses by code whom the queue would, and a rank that a client claims is nobody’s', async () => {
     const client = await game.client();
     await assert.rejects(join(client, { mode: 'none' }), /^\S*Error: MODE_UNKNOWN/);
-    await assert.rejects(join(client, { rank: 3_000 }), /INVALID_INPUT/);
     await assert.rejects(join(client, { latencies: { local: -1 } }), /INVALID_INPUT/);
     assert.equal(await liveTicket(client), undefined);
+    const queue = await join(client, { rank: 3_000, rating: { mu: 99 } });
+    assert.equal((await listen(queue).first('ticket'))['state'], 'queued');
+    await queue.leave();
   });
 
   it('who queues alone is seated in a running match with free seats', async () => {
