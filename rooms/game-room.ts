@@ -21,7 +21,7 @@ import { ByteReader, ByteWriter } from '../src/kernel/bytes.ts';
 import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
 import type { EndReason, MatchHeader, Participant } from '../src/kernel/match-header.ts';
 import type { MatchSetup, SeatEvent, SeatIntent, Simulation, Standing } from '../src/kernel/simulation.ts';
-import { type PendingAdoption, pendingAdoptionOf } from '../src/match/adoption.ts';
+import { type PendingAdoption, pendingAdoptionOf, readAdoption } from '../src/match/adoption.ts';
 import type { InputLayout } from '../src/match/client-frame.ts';
 import { encoderOf, expectInputs, inputLayoutOf, listingOf, socketOf } from '../src/match/colyseus-internals.ts';
 import { CommandBudgets } from '../src/match/command-budgets.ts';
@@ -416,7 +416,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   async #takeOver(epoch: number): Promise<PendingAdoption | undefined> {
     const { roomId, matchId } = this;
     const { journal } = this.services;
-    const found = await journal.load(matchId);
+    const found = await journal.loadTail(matchId);
     if (found === undefined) return undefined;
     const { simId, simVersion, schemaHash } = found.header;
     if (schemaHash === undefined || !isSame({ simId, simVersion, schemaHash }, this.compatibility)) {
@@ -424,8 +424,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       throw new GameError('MATCH_EXISTS', { matchId });
     }
     const writer = await journal.open(found.header, Math.max(epoch, found.epoch + 1));
-    const recorded = await journal.load(matchId);
-    return recorded && { roomId, recorded, writer, open: undefined };
+    return readAdoption(journal, writer, { roomId, open: undefined });
   }
 
   /** Another process has this match, so nothing of it is this one's to write or to tell. */
@@ -508,9 +507,15 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
    * @returns room time, ms
    * @throws GameError SNAPSHOT_VERSION, JOURNAL_CORRUPT; RangeError if what was taken down does not fit together
    */
-  async #restore({ recorded }: PendingAdoption): Promise<number> {
+  async #restore({ recorded: tail, loadWhole }: PendingAdoption): Promise<number> {
     const { services, sim } = this;
-    const start = this.#startOf(recorded);
+    const start = this.#startOf(tail);
+    let recorded = tail;
+    if (start === undefined) {
+      // The entries reach back to tick 0, so a bad capture costs time, not the match.
+      if (tail.firstTick > 0) recorded = await loadWhole();
+      this.#begin(recorded.header.setup);
+    }
     const folded = await foldMatch({
       sim,
       recorded,
@@ -539,7 +544,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return elapsedAfter(folded, start, this.#tickRateHz);
   }
 
-  /** Puts up the newest room that can be read; undefined when the match is played again from its beginning. */
+  /** Puts up the newest room that can be read; undefined when the match has to be played again from its beginning. */
   #startOf(recorded: PendingAdoption['recorded']): RoomStart | undefined {
     for (const start of startsOf(recorded)) {
       try {
@@ -558,11 +563,10 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
         this.bindState(restored.state, world);
         return start;
       } catch (error) {
-        // The entries reach back to tick 0, so a bad one costs time, not the match; and so far nothing was put up.
+        // The next may do, as so far nothing was put up.
         if (this.state !== undefined || !(error instanceof GameError || error instanceof RangeError)) throw error;
       }
     }
-    this.#begin(recorded.header.setup);
     return undefined;
   }
 
@@ -597,7 +601,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       roster: this.#roster.save(),
       ...(this.#verdict === undefined ? {} : { verdict: this.#verdict }),
     };
-    const isWritten = writeRoomCapture(room.clear(), {
+    writeRoomCapture(room.clear(), {
       tick: this.sim.tickOf(this.world),
       elapsedMs: this.clock.elapsedTime,
       takenAtMs: Date.now(),
@@ -606,7 +610,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       interest: interest.view(),
       state: state.view(),
     });
-    if (isWritten) this.plugins.journal.snapshot(this.world, room.view());
+    this.plugins.journal.snapshot(this.world, room.view());
   }
 
   /**

@@ -95,7 +95,7 @@ export interface Clustering {
   readonly coordinator: Coordinator | undefined;
   readonly drain: Drain;
   /** The journal, for what is taken over: a claim in it is one in the registry. */
-  readonly journal: Pick<MatchJournal, 'list' | 'load' | 'open'>;
+  readonly journal: Pick<MatchJournal, 'list' | 'load' | 'loadTail' | 'open'>;
   /** For the framework: where a new room is made. @throws GameError NO_SLOTS */
   selectProcess(roomName: string, options: object): Promise<string>;
   /** Matches that this process can still take. */

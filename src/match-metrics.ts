@@ -219,6 +219,12 @@ function* journalMetrics(journal: JournalTotals): Iterable<MetricFamily> {
     'Matches written again because the store had lost them.',
     reading.rewrittenTotal,
   );
+  yield {
+    name: 'hypogeum_journal_unkept_matches',
+    help: 'Matches that could not be written again, as not all of them is kept in memory.',
+    type: 'gauge',
+    samples: [{ value: reading.unkept }],
+  };
 }
 
 function* pingMetrics(ping: PingTotals): Iterable<MetricFamily> {

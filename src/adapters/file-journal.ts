@@ -14,6 +14,7 @@ import { GameError } from '../kernel/errors.ts';
 import { MATCH_ID, type MatchHeader } from '../kernel/match-header.ts';
 import {
   claimRecord,
+  isSnapshot,
   type JournalLag,
   type JournalReader,
   type JournalSummary,
@@ -23,6 +24,7 @@ import {
   RECORD,
   RECORD_MAX_BYTES,
   type RecordedMatch,
+  type RecordedTail,
   type RecordKind,
   RecordWriter,
 } from '../match/journal.ts';
@@ -236,11 +238,20 @@ export class FileJournal implements MatchJournal {
   }
 
   async load(matchId: string): Promise<RecordedMatch | undefined> {
+    const log = await this.#durable(matchId);
+    return log && this.#index.load(log);
+  }
+
+  async loadTail(matchId: string): Promise<RecordedTail | undefined> {
+    const log = await this.#durable(matchId);
+    return log && this.#index.loadTail(log);
+  }
+
+  async #durable(matchId: string): Promise<MatchLog | undefined> {
     const log = this.#index.byId.get(matchId);
     if (log === undefined) return undefined;
     if (log.pending.records + log.inFlight.records > 0) await this.commitNow();
-    if (log.durableSeq === 0) return undefined;
-    return this.#index.load(log);
+    return log.durableSeq === 0 ? undefined : log;
   }
 
   async remove(matchId: string): Promise<void> {
@@ -286,6 +297,8 @@ export class FileJournal implements MatchJournal {
       this.#fail(log, refusal);
       return;
     }
+    if (isSnapshot(kind))
+      log.pendingMarks.push({ seq: log.nextSeq, tick: log.appendedTicks, epoch: log.epoch, start: before });
     log.pending.append(kind, log.index, log.nextSeq++, payload);
     this.#pendingBytes += log.pending.bytes - before;
     this.#totals.bufferedBytes = this.#pendingBytes;
@@ -326,8 +339,10 @@ export class FileJournal implements MatchJournal {
       extents.push(batch.length);
       batch.add(log.pending.view());
       const { records, bytes } = log.pending;
-      log.inFlight = { records, bytes, seq: log.nextSeq, ticks: log.appendedTicks, isEnd: log.isEndPending };
+      const { nextSeq: seq, appendedTicks: ticks, isEndPending: isEnd, pendingMarks: marks } = log;
+      log.inFlight = { records, bytes, seq, ticks, isEnd, marks };
       log.pending.clear();
+      log.pendingMarks = [];
     }
     extents.push(batch.length);
     const frame = new PendingRecords();
@@ -377,13 +392,14 @@ export class FileJournal implements MatchJournal {
   }
 
   #settle(log: MatchLog, segment: Segment, start: number, end: number): void {
-    const { seq, ticks, isEnd, records } = log.inFlight;
+    const { seq, ticks, isEnd, records, marks } = log.inFlight;
     log.inFlight = NO_FLIGHT;
     log.durableSeq = seq;
     log.ticks = ticks;
     log.isEnded ||= isEnd;
     segment.matches.add(log.index);
     log.addExtent(segment.number, start, end);
+    for (const mark of marks) log.addMark({ ...mark, segment: segment.number, start: start + mark.start });
     this.#totals.records += records;
   }
 
@@ -464,6 +480,7 @@ export class FileJournal implements MatchJournal {
   #dropPending(log: MatchLog): void {
     this.#pendingBytes -= log.pending.bytes;
     log.pending.clear();
+    log.pendingMarks = [];
     log.nextSeq = log.inFlight.records > 0 ? log.inFlight.seq : log.durableSeq;
     log.appendedTicks = log.inFlight.records > 0 ? log.inFlight.ticks : log.ticks;
     log.isEndPending = log.isEnded || log.inFlight.isEnd;

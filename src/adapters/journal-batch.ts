@@ -2,18 +2,17 @@
  * Records of one match in one piece, as the journal in Redis stores them. Layout: u32 CRC-32 of what follows,
  * little-endian; u8 version; varint records before this batch; varint entries (ticks) after it; varint bytes of records
  * before it; then the records, each varint payload bytes, u8 kind, payload. So the first and the last batch of a match
- * say all that a list shows, and a batch that is missing is noticed.
+ * say all that a list shows, and a batch that is missing is noticed. A snapshot is a batch of its own which does not
+ * count, so that it can go when newer ones have replaced it.
  */
 import { ByteReader, ByteWriter } from '../kernel/bytes.ts';
-import { RECORD, type RecordKind } from '../match/journal.ts';
+import { isSnapshot, RECORD, type RecordKind, SNAPSHOTS_KEPT } from '../match/journal.ts';
 import { checksum } from './journal-segment.ts';
 
 const VERSION = 1;
 const CHECKSUM_BYTES = 4;
 /** A rewritten match comes in batches of about this size: few commands, and none that holds the store up. */
 const REWRITE_BATCH_BYTES = 64 * 2 ** 10;
-/** Snapshots a copy keeps: the newest, and one more in case it cannot be read. */
-const COPY_SNAPSHOTS = 2;
 
 /** Records one after another. Grows by doubling, shrinks when a burst is over. */
 export class RecordArea {
@@ -59,20 +58,94 @@ export class RecordArea {
   }
 }
 
+/** What becomes one batch. */
+export interface Part {
+  readonly area: Buffer;
+  readonly records: number;
+  readonly isSnapshot: boolean;
+  /** Entries of the match, and records of its writer, up to its end. */
+  readonly ticks: number;
+  readonly upTo: number;
+}
+
+/** What a match has appended and its store has not taken yet, in parts. A snapshot that newer ones replace is left out. */
+export class WaitingParts {
+  readonly #parts: Part[] = [];
+  readonly #open = new RecordArea();
+  #closedBytes = 0;
+
+  get bytes(): number {
+    return this.#closedBytes + this.#open.bytes;
+  }
+
+  /** Whether there is more than one part, or a snapshot. */
+  get isCut(): boolean {
+    return this.#parts.length > 0;
+  }
+
+  /** @param before what the match had until now */
+  append(kind: RecordKind, payload: Uint8Array, before: Pick<Part, 'ticks' | 'upTo'>): void {
+    if (!isSnapshot(kind)) {
+      this.#open.append(kind, payload);
+      return;
+    }
+    this.#close(before, false);
+    this.#open.append(kind, payload);
+    this.#close({ ticks: before.ticks, upTo: before.upTo + 1 }, true);
+    const snapshots = this.#parts.filter((part) => part.isSnapshot);
+    if (snapshots.length > SNAPSHOTS_KEPT) this.#leaveOut(this.#parts.indexOf(snapshots[0]!));
+  }
+
+  /** The next part; undefined when there is nothing. */
+  shift(now: Pick<Part, 'ticks' | 'upTo'>): Part | undefined {
+    if (this.#parts.length === 0) this.#close(now, false);
+    const part = this.#parts.shift();
+    this.#closedBytes -= part?.area.length ?? 0;
+    return part;
+  }
+
+  clear(): void {
+    this.#parts.length = 0;
+    this.#closedBytes = 0;
+    this.#open.clear();
+  }
+
+  #close({ ticks, upTo }: Pick<Part, 'ticks' | 'upTo'>, isSnapshot: boolean): void {
+    const { records } = this.#open;
+    if (records === 0) return;
+    const area = Buffer.from(this.#open.view());
+    this.#parts.push({ area, records, isSnapshot, ticks, upTo });
+    this.#closedBytes += area.length;
+    this.#open.clear();
+  }
+
+  #leaveOut(at: number): void {
+    const [old] = this.#parts.splice(at, 1);
+    this.#closedBytes -= old!.area.length;
+    const [before, after] = [this.#parts[at - 1], this.#parts[at]];
+    if (before === undefined || after === undefined || before.isSnapshot || after.isSnapshot) return;
+    const area = Buffer.concat([before.area, after.area]);
+    this.#parts.splice(at - 1, 2, { ...after, area, records: before.records + after.records });
+  }
+}
+
 /** Where a batch stands in its match. */
 export interface BatchPlace {
-  /** Records before it. */
+  /** Records before it, without snapshots. */
   readonly seq: number;
   /** Entries recorded with it. */
   readonly ticks: number;
-  /** Bytes of records before it. */
+  /** Bytes of records before it, without snapshots. */
   readonly bytes: number;
 }
 
 export interface Batch extends BatchPlace {
   readonly records: readonly StoredRecord[];
-  /** Bytes of its own records. */
-  readonly ownBytes: number;
+  /** Its records, as they were appended. */
+  readonly area: Uint8Array;
+  readonly isSnapshot: boolean;
+  /** Where the next one stands. */
+  readonly next: BatchPlace;
 }
 
 export function encodeBatch({ seq, ticks, bytes }: BatchPlace, records: Uint8Array): Buffer {
@@ -94,10 +167,13 @@ export function decodeBatch(batch: Buffer): Batch {
   if (version !== VERSION) throw new RangeError(`a batch is of version ${version}`);
   const [seq, ticks, bytes] = [from.varint(), from.varint(), from.varint()];
   const area = from.raw(from.remaining);
-  return { seq, ticks, bytes, records: [...recordsOf(area)], ownBytes: area.length };
+  const records = [...recordsOf(area)];
+  const isOne = records.length === 1 && isSnapshot(records[0]!.kind);
+  const next = isOne ? { seq, ticks, bytes } : { seq: seq + records.length, ticks, bytes: bytes + area.length };
+  return { seq, ticks, bytes, records, area, isSnapshot: isOne, next };
 }
 
-interface StoredRecord {
+export interface StoredRecord {
   readonly kind: RecordKind;
   readonly payload: Uint8Array;
 }
@@ -118,6 +194,12 @@ interface Piece {
   readonly isSnapshot: boolean;
 }
 
+/** One that can be stored by itself. */
+export interface CopiedBatch {
+  readonly batch: Buffer;
+  readonly isSnapshot: boolean;
+}
+
 /**
  * All that a match needs to be written anew: its records without the snapshots that newer ones have replaced. About
  * 1.5 MB for ten minutes of ten players.
@@ -133,15 +215,18 @@ export class MatchCopy {
   }
 
   append(kind: RecordKind, payload: Uint8Array): void {
-    if (kind === RECORD.SNAPSHOT || this.#open.bytes >= REWRITE_BATCH_BYTES) this.#close(false);
+    if (isSnapshot(kind) || this.#open.bytes >= REWRITE_BATCH_BYTES) this.#close(false);
     this.#open.append(kind, payload);
     if (kind === RECORD.ENTRY) this.#openTicks++;
-    if (kind !== RECORD.SNAPSHOT) return;
-    this.#close(true);
-    const snapshots = this.#pieces.filter(({ isSnapshot }) => isSnapshot);
-    if (snapshots.length <= COPY_SNAPSHOTS) return;
-    this.#pieces.splice(this.#pieces.indexOf(snapshots[0]!), 1);
-    this.#closedBytes -= snapshots[0]!.bytes.length;
+    if (isSnapshot(kind)) this.#close(true);
+  }
+
+  /** Puts in front what former owners had recorded. */
+  prepend(former: MatchCopy): void {
+    former.#close(false);
+    this.#pieces.unshift(...former.#pieces);
+    this.#closedBytes += former.#closedBytes;
+    this.#forgetSnapshots();
   }
 
   #close(isSnapshot: boolean): void {
@@ -152,29 +237,40 @@ export class MatchCopy {
     this.#closedBytes += bytes.length;
     this.#open.clear();
     this.#openTicks = 0;
+    if (isSnapshot) this.#forgetSnapshots();
   }
 
-  *records(): Iterable<StoredRecord> {
-    this.#close(false);
-    for (const { bytes } of this.#pieces) yield* recordsOf(bytes);
+  #forgetSnapshots(): void {
+    for (const old of this.#pieces.filter((piece) => piece.isSnapshot).slice(0, -SNAPSHOTS_KEPT)) {
+      this.#pieces.splice(this.#pieces.indexOf(old), 1);
+      this.#closedBytes -= old.bytes.length;
+    }
   }
 
   /** The match in batches, and where the next one would stand. */
-  batches(): { readonly batches: Buffer[]; readonly end: BatchPlace } {
+  batches(): { readonly batches: CopiedBatch[]; readonly end: BatchPlace } {
     this.#close(false);
-    const batches: Buffer[] = [];
+    const batches: CopiedBatch[] = [];
     let place: BatchPlace = { seq: 0, ticks: 0, bytes: 0 };
     for (let at = 0; at < this.#pieces.length; ) {
+      if (this.#pieces[at]!.isSnapshot) {
+        batches.push({ batch: encodeBatch(place, this.#pieces[at++]!.bytes), isSnapshot: true });
+        continue;
+      }
       const parts: Buffer[] = [];
       let { seq, ticks, bytes } = place;
-      for (; at < this.#pieces.length && (parts.length === 0 || bytes - place.bytes < REWRITE_BATCH_BYTES); at++) {
+      for (; at < this.#pieces.length && bytes - place.bytes < REWRITE_BATCH_BYTES; at++) {
         const piece = this.#pieces[at]!;
+        if (piece.isSnapshot) break;
         parts.push(piece.bytes);
         seq += piece.records;
         ticks += piece.ticks;
         bytes += piece.bytes.length;
       }
-      batches.push(encodeBatch({ seq: place.seq, ticks, bytes: place.bytes }, Buffer.concat(parts)));
+      batches.push({
+        batch: encodeBatch({ seq: place.seq, ticks, bytes: place.bytes }, Buffer.concat(parts)),
+        isSnapshot: false,
+      });
       place = { seq, ticks, bytes };
     }
     return { batches, end: place };

@@ -12,7 +12,16 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ByteReader } from '../kernel/bytes.ts';
 import { GameError } from '../kernel/errors.ts';
 import type { MatchHeader } from '../kernel/match-header.ts';
-import { parseClaimRecord, parseOpenRecord, RECORD, type RecordedMatch, RecordFold } from '../match/journal.ts';
+import {
+  isSnapshot,
+  parseClaimRecord,
+  parseOpenRecord,
+  RECORD,
+  type RecordedMatch,
+  type RecordedTail,
+  RecordFold,
+  SNAPSHOTS_KEPT,
+} from '../match/journal.ts';
 import {
   PendingRecords,
   REMOVED,
@@ -60,8 +69,20 @@ interface InFlight {
   readonly seq: number;
   readonly ticks: number;
   readonly isEnd: boolean;
+  readonly marks: readonly Omit<SnapshotMark, 'segment'>[];
 }
-export const NO_FLIGHT: InFlight = { records: 0, bytes: 0, seq: 0, ticks: 0, isEnd: false };
+export const NO_FLIGHT: InFlight = { records: 0, bytes: 0, seq: 0, ticks: 0, isEnd: false, marks: [] };
+
+/** Where a durable snapshot lies. */
+export interface SnapshotMark {
+  readonly seq: number;
+  /** Entries before it, and the epoch it was taken in. */
+  readonly tick: number;
+  readonly epoch: number;
+  readonly segment: number;
+  /** Byte of the segment at which its record begins. */
+  readonly start: number;
+}
 
 /** All the process knows of one match. */
 export class MatchLog {
@@ -84,7 +105,11 @@ export class MatchLog {
   damagedSeq = -1;
   /** Triples: segment number, start, end. */
   readonly extents: number[] = [];
+  /** The newest durable snapshots, the older first. Older ones stay in their segments, and go with them. */
+  readonly marks: SnapshotMark[] = [];
   readonly pending = new PendingRecords();
+  /** Of the snapshots among what is pending; `start` counts from its beginning. */
+  pendingMarks: Omit<SnapshotMark, 'segment'>[] = [];
   /** In the commit that is under way. */
   inFlight: InFlight = NO_FLIGHT;
   isEndPending = false;
@@ -102,6 +127,11 @@ export class MatchLog {
     this.bytes += end - start;
     if (last >= 0 && this.extents[last] === segment && this.extents[last + 2] === start) this.extents[last + 2] = end;
     else this.extents.push(segment, start, end);
+  }
+
+  addMark(mark: SnapshotMark): void {
+    this.marks.push(mark);
+    if (this.marks.length > SNAPSHOTS_KEPT) this.marks.shift();
   }
 }
 
@@ -163,32 +193,51 @@ export class JournalIndex {
    * @throws GameError JOURNAL_CORRUPT
    */
   async load(log: MatchLog): Promise<RecordedMatch> {
+    const fold = new RecordFold(log.matchId);
+    await this.#fold(log, fold, log.extents.slice(), 0);
+    return fold.match(log.isTorn);
+  }
+
+  /**
+   * What follows the oldest kept snapshot, as far as it is durable.
+   * @throws GameError JOURNAL_CORRUPT
+   */
+  async loadTail(log: MatchLog): Promise<RecordedTail> {
+    const [mark] = log.marks;
+    const from = mark === undefined ? undefined : extentsFrom(log.extents, mark);
+    if (mark === undefined || from === undefined || log.header === undefined) return this.load(log);
+    const fold = new RecordFold(log.matchId);
+    fold.begin(log.header, mark.epoch, mark.tick);
+    await this.#fold(log, fold, from, mark.seq);
+    return fold.tail(log.isTorn);
+  }
+
+  /** @param firstSeq of the record that the extents begin with */
+  async #fold(log: MatchLog, fold: RecordFold, extents: readonly number[], firstSeq: number): Promise<void> {
     if (log.damage !== undefined) throw new GameError('JOURNAL_CORRUPT', { matchId: log.matchId, reason: log.damage });
-    const bytes = await this.#readExtents(log);
+    const bytes = await this.#readExtents(log, extents);
     const corrupt = (reason: string) => new GameError('JOURNAL_CORRUPT', { matchId: log.matchId, reason });
     const records: SegmentRecord[] = [];
     for (let at = 0; at < bytes.length; ) {
+      const seq = firstSeq + records.length;
       const record = recordAt(bytes, at);
       if (record === undefined || !('kind' in record) || record.match !== log.index) {
-        throw corrupt(`record ${records.length} is damaged`);
+        throw corrupt(`record ${seq} is damaged`);
       }
-      if (record.kind === RECORD.CLAIM && record.seq < records.length) records.length = record.seq;
-      if (record.seq !== records.length) throw corrupt(`record ${records.length} is missing`);
+      if (record.kind === RECORD.CLAIM && record.seq < seq) records.length = Math.max(record.seq - firstSeq, 0);
+      if (record.seq !== firstSeq + records.length) throw corrupt(`record ${firstSeq + records.length} is missing`);
       records.push(record);
       at = record.end;
       if (records.length % RECORDS_PER_TURN === 0) await nextTurn();
     }
-    const fold = new RecordFold(log.matchId);
     for (const [i, { kind, payload }] of records.entries()) {
       fold.push(kind, payload);
       if (i % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await nextTurn();
     }
-    return fold.match(log.isTorn);
   }
 
-  /** All records of a match, in order, as one buffer. */
-  async #readExtents(log: MatchLog): Promise<Buffer> {
-    const extents = log.extents.slice();
+  /** Records of a match, in order, as one buffer. */
+  async #readExtents(log: MatchLog, extents: readonly number[]): Promise<Buffer> {
     const whole = Buffer.allocUnsafe(extentBytes(extents));
     let at = 0;
     for (let i = 0; i < extents.length; ) {
@@ -250,12 +299,14 @@ export class JournalIndex {
       // What the store had refused may still have reached the disk, whole or in part; the new owner's claim cuts it off.
       log.epoch = parseClaimRecord(payload);
       log.isEnded = false;
+      while (log.marks.length > 0 && log.marks.at(-1)!.seq >= seq) log.marks.pop();
     } else if (seq !== log.nextSeq) {
       log.damage = `record ${log.nextSeq} is missing`;
       return;
     }
     log.nextSeq = seq + 1;
     log.durableSeq = log.nextSeq;
+    if (isSnapshot(kind)) log.addMark({ seq, tick: log.ticks, epoch: log.epoch, segment: segment.number, start });
     if (kind === RECORD.ENTRY) log.ticks = new ByteReader(payload).varint() + 1;
     else if (kind === RECORD.END) log.isEnded = true;
     log.appendedTicks = log.ticks;
@@ -298,6 +349,15 @@ export class JournalIndex {
   #noteTorn(): void {
     for (const log of this.byIndex.values()) if (!log.isEnded) log.isTorn = true;
   }
+}
+
+/** What lies at or behind a snapshot; undefined if that is not where records are known to be. */
+function extentsFrom(extents: readonly number[], { segment, start }: SnapshotMark): number[] | undefined {
+  for (let i = extents.length - 3; i >= 0; i -= 3) {
+    const [number, from, to] = [extents[i]!, extents[i + 1]!, extents[i + 2]!];
+    if (number === segment && from <= start && start < to) return [segment, start, to, ...extents.slice(i + 3)];
+  }
+  return undefined;
 }
 
 function extentBytes(extents: readonly number[]): number {

@@ -3,6 +3,7 @@ import { GameError } from '../kernel/errors.ts';
 import { MATCH_ID, type MatchHeader } from '../kernel/match-header.ts';
 import {
   claimRecord,
+  isSnapshot,
   type JournalLag,
   type JournalState,
   type JournalSummary,
@@ -12,9 +13,11 @@ import {
   RECORD,
   RECORD_MAX_BYTES,
   type RecordedMatch,
+  type RecordedTail,
   RecordFold,
   type RecordKind,
   RecordWriter,
+  SNAPSHOTS_KEPT,
 } from '../match/journal.ts';
 import type { JournalTotals } from '../match/journal-totals.ts';
 
@@ -26,9 +29,19 @@ export interface MemoryJournalOptions {
   readonly capacityBytes?: number;
 }
 
+interface StoredRecord {
+  readonly kind: RecordKind;
+  readonly payload: Uint8Array;
+  readonly epoch: number;
+  /** Entries before it. */
+  readonly ticks: number;
+}
+
 interface Stored {
   readonly header: MatchHeader;
-  readonly records: { readonly kind: RecordKind; readonly payload: Uint8Array }[];
+  readonly records: StoredRecord[];
+  /** Those of the records that are snapshots, the oldest first. */
+  readonly snapshots: StoredRecord[];
   epoch: number;
   ticks: number;
   bytes: number;
@@ -62,6 +75,7 @@ export class MemoryJournal implements MatchJournal {
     const stored: Stored = known ?? {
       header,
       records: [],
+      snapshots: [],
       epoch,
       ticks: 0,
       bytes: 0,
@@ -87,6 +101,16 @@ export class MemoryJournal implements MatchJournal {
     const fold = new RecordFold(matchId);
     for (const { kind, payload } of stored.records) fold.push(kind, payload);
     return fold.match(false);
+  }
+
+  async loadTail(matchId: string): Promise<RecordedTail | undefined> {
+    const stored = this.#matches.get(matchId);
+    const [oldest] = stored?.snapshots ?? [];
+    if (stored === undefined || oldest === undefined) return this.load(matchId);
+    const fold = new RecordFold(matchId);
+    fold.begin(stored.header, oldest.epoch, oldest.ticks);
+    for (const { kind, payload } of stored.records.slice(stored.records.indexOf(oldest))) fold.push(kind, payload);
+    return fold.tail(false);
   }
 
   async list(): Promise<JournalSummary[]> {
@@ -125,13 +149,27 @@ export class MemoryJournal implements MatchJournal {
       stored.writer?.fail(new GameError('JOURNAL_UNAVAILABLE', { matchId: stored.header.matchId, reason }));
       return;
     }
-    stored.records.push({ kind, payload: payload.slice() });
-    stored.bytes += payload.length;
-    this.#bytes += payload.length;
+    const record: StoredRecord = { kind, payload: payload.slice(), epoch: stored.epoch, ticks: stored.ticks };
+    stored.records.push(record);
+    this.#grow(stored, payload.length);
+    if (isSnapshot(kind)) this.#turnOver(stored, record);
     if (kind === RECORD.ENTRY) stored.ticks++;
     else if (kind === RECORD.END) stored.isEnded = true;
     this.#totals.records++;
     this.#totals.bytes += payload.length;
+  }
+
+  #turnOver(stored: Stored, newest: StoredRecord): void {
+    stored.snapshots.push(newest);
+    if (stored.snapshots.length <= SNAPSHOTS_KEPT) return;
+    const oldest = stored.snapshots.shift()!;
+    stored.records.splice(stored.records.indexOf(oldest), 1);
+    this.#grow(stored, -oldest.payload.length);
+  }
+
+  #grow(stored: Stored, moreBytes: number): void {
+    stored.bytes += moreBytes;
+    this.#bytes += moreBytes;
   }
 }
 

@@ -6,6 +6,9 @@
  * records (journal-batch.ts). All matches of the process go in one pipeline, at most {@link FLUSH_EVERY_MS} after the
  * tick, one pipeline at a time; what comes in meanwhile is the next one's.
  *
+ * A snapshot is an entry of its own, under another name; with it the one goes that two newer ones have replaced. So who
+ * takes a match over finds the newest two near the end, and reads no more than what follows them.
+ *
  * While Redis is away or refuses, batches are kept as they were and sent again: unlike with a disk, waiting loses
  * nothing. A batch that was applied although its answer was lost is found by its id. A match whose records wait for too
  * long, or are too many, fails.
@@ -32,12 +35,23 @@ import {
   RECORD,
   RECORD_MAX_BYTES,
   type RecordedMatch,
+  type RecordedTail,
   RecordFold,
   type RecordKind,
   RecordWriter,
+  SNAPSHOTS_KEPT,
 } from '../match/journal.ts';
 import type { JournalTotals } from '../match/journal-totals.ts';
-import { type Batch, type BatchPlace, decodeBatch, encodeBatch, MatchCopy, RecordArea } from './journal-batch.ts';
+import {
+  type Batch,
+  type BatchPlace,
+  decodeBatch,
+  encodeBatch,
+  MatchCopy,
+  type Part,
+  RecordArea,
+  WaitingParts,
+} from './journal-batch.ts';
 
 /** With the way to Redis and back, a record is durable within 50 ms. */
 const FLUSH_EVERY_MS = 40;
@@ -69,16 +83,59 @@ const REMOVED_MS = 3_600_000;
 const INDEX_GRACE_MS = 60_000;
 /** Stream entries of one answer, two minutes of a match: some milliseconds in which Redis does nothing else. */
 const PAGE = 4_000;
+/** A match of ten minutes of which every tick is an entry is copied in a second, by a twentieth of a core. */
+const INHERIT_ROWS = 500;
+const INHERIT_PAUSE_MS = 25;
+const INHERIT_RETRY_MS = 1_000;
 const REMOVED_ID = '18446744073709551615-1';
 
+/** How far back snapshots are looked for, stream entries; two minutes, where four seconds should do. */
+const LOOK_ROWS = 250;
+const LOOK_PAGES = PAGE / LOOK_ROWS;
+/** The newest snapshots of a stream, the older first. */
+const SNAPSHOTS = `
+local function snapshots()
+  local found, from = {}, '+'
+  for _ = 1, ${LOOK_PAGES} do
+    local rows = redis.call('XREVRANGE', KEYS[1], from, '-', 'COUNT', ${LOOK_ROWS})
+    for _, row in ipairs(rows) do
+      if row[2][1] == 's' then table.insert(found, 1, row[1]) end
+      if #found == ${SNAPSHOTS_KEPT} then return found end
+    end
+    if #rows < ${LOOK_ROWS} then return found end
+    from = '(' .. rows[#rows][1]
+  end
+  return found
+end
+`;
+
+const LOOK = `${SNAPSHOTS}
+return { redis.call('XLEN', KEYS[1]), snapshots() }
+`;
+
+/** The first entry, and all from the older of the newest snapshots on. */
+const TAIL = `${SNAPSHOTS}
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
+local from = snapshots()[1]
+if not first[1] or not from then return { first, {} } end
+return { first, redis.call('XRANGE', KEYS[1], from, '+') }
+`;
+
+/** Adds a snapshot and deletes those that it replaces. ARGV: id, batch, ids to delete. */
+const TURN_OVER = `
+local id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', ARGV[1], 's', ARGV[2])
+if id and #ARGV > 2 then redis.call('XDEL', KEYS[1], unpack(ARGV, 3)) end
+return id
+`;
+
 /** The stream must end with the entry that was seen (none: not exist). */
-const CLAIM = `
+const CLAIM = `${SNAPSHOTS}
 local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 if (top[1] and top[1][1] or '') ~= ARGV[1] then return 0 end
 if ARGV[1] == '' then redis.call('DEL', KEYS[1]) end
 redis.call('XADD', KEYS[1], ARGV[2], 'b', ARGV[3], 'w', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
-return redis.call('XLEN', KEYS[1])
+return { redis.call('XLEN', KEYS[1]), snapshots() }
 `;
 
 /** All of a match or nothing; not over a newer owner, a removal, or what was sent later. ARGV: epoch, n, ms, entries. */
@@ -90,7 +147,7 @@ if top[1] then
   if tonumber(epoch) == tonumber(ARGV[1]) and tonumber(n) >= tonumber(ARGV[2]) then return 'late' end
 elseif redis.call('EXISTS', KEYS[1]) == 1 then return 'removed' end
 redis.call('DEL', KEYS[1])
-for i = 4, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'b', ARGV[i + 1]) end
+for i = 4, #ARGV, 3 do redis.call('XADD', KEYS[1], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 'done'
 `;
@@ -137,12 +194,11 @@ export interface RedisJournalOptions {
 interface Flight {
   readonly n: number;
   readonly batch: Buffer;
-  readonly records: number;
-  readonly bytes: number;
-  readonly ticks: number;
-  /** Records of the writer up to its end. */
-  readonly upTo: number;
+  readonly part: Part;
   readonly isEnd: boolean;
+  /** The snapshots that the stream has then, the older first, and those that go. */
+  readonly snapshots: readonly string[];
+  readonly replaced: readonly string[];
 }
 
 interface Waiter {
@@ -156,7 +212,7 @@ class MatchLog {
   readonly key: string;
   readonly epoch: number;
   readonly writer: RedisWriter;
-  readonly pending = new RecordArea();
+  readonly pending = new WaitingParts();
   readonly waiters: Waiter[] = [];
   copy: MatchCopy | undefined = new MatchCopy();
   flight: Flight | undefined;
@@ -171,9 +227,11 @@ class MatchLog {
   place: BatchPlace = { seq: 0, ticks: 0, bytes: 0 };
   length = 0;
   n = 0;
+  /** Ids of the snapshots in it, the older first. */
+  snapshots: readonly string[] = [];
   renewAtMs = 0;
   waitingSinceMs: number | undefined;
-  /** Records that former owners have left; the copy lacks them until the match is loaded. */
+  /** Records that former owners have left, without snapshots; 0 once the copy has them. */
   inherited = 0;
 
   constructor(journal: RedisJournal, matchId: string, key: string, epoch: number) {
@@ -184,7 +242,7 @@ class MatchLog {
   }
 
   get waitingBytes(): number {
-    return this.pending.bytes + (this.flight?.bytes ?? 0);
+    return this.pending.bytes + (this.flight?.part.area.length ?? 0);
   }
 }
 
@@ -251,6 +309,8 @@ export class RedisJournal implements MatchJournal {
   readonly #logs = new Map<string, MatchLog>();
   readonly #dirty = new Set<MatchLog>();
   readonly #lost = new Set<MatchLog>();
+  /** Matches whose copy lacks what former owners have left. */
+  readonly #heirs = new Set<MatchLog>();
   readonly #beat: NodeJS.Timeout;
   #bufferedBytes = 0;
   #copiedBytes = 0;
@@ -260,6 +320,7 @@ export class RedisJournal implements MatchJournal {
   #isSending = false;
   #isSendingAgain = false;
   #isRewriting = false;
+  #isInheriting = false;
   #isDegraded = false;
   #isClosed = false;
   #closing: Promise<void> | undefined;
@@ -335,30 +396,35 @@ export class RedisJournal implements MatchJournal {
     if (other !== undefined) this.#fence(other, epoch);
     if (this.#isClosed) throw new GameError('JOURNAL_UNAVAILABLE', { matchId, reason: 'closed' });
     this.#logs.set(matchId, log);
+    if (log.inherited > 0) {
+      this.#heirs.add(log);
+      void this.#inheritAll();
+    }
+    this.#noteUnkept();
     return log.writer;
   }
 
-  async load(matchId: string): Promise<RecordedMatch | undefined> {
-    const read = await this.#read(matchId).catch((error: unknown) => {
-      if (!(error instanceof GameError) || error.code !== 'JOURNAL_CORRUPT') throw error;
+  load(matchId: string): Promise<RecordedMatch | undefined> {
+    return this.#read(matchId).catch((error: unknown) => {
+      if (!isCorrupt(error)) throw error;
       // It may have been written anew between two pages.
       return this.#read(matchId);
     });
-    if (read === undefined) return undefined;
-    const log = this.#logs.get(matchId);
-    if (log !== undefined && log.inherited > 0) this.#inherit(log, read.records);
-    return read.match;
   }
 
-  /** Who takes a match over reads it before it goes on: the copy is made on the way. */
-  #inherit(log: MatchLog, records: Batch['records']): void {
-    const { copy: own, inherited } = log;
-    log.inherited = 0;
-    if (own === undefined) return;
-    this.#copiedBytes -= own.bytes;
-    log.copy = new MatchCopy();
-    for (const { kind, payload } of records.slice(0, inherited)) this.#copy(log, kind, payload);
-    for (const { kind, payload } of own.records()) this.#copy(log, kind, payload);
+  async loadTail(matchId: string): Promise<RecordedTail | undefined> {
+    const [[first], rows] = (await this.#ask(matchId, () =>
+      this.#redis.callBuffer('EVAL', TAIL, '1', this.#keyOf(matchId)),
+    )) as [Row[], Row[]];
+    const [oldest] = rows;
+    if (first === undefined || oldest === undefined) return this.load(matchId);
+    const batches = [first, ...rows].map((row) => this.#batchOf(matchId, row));
+    const open = batches.shift()!.records[0]!;
+    const fold = new RecordFold(matchId);
+    const { header } = read(matchId, () => parseOpenRecord(open.payload));
+    fold.begin(header, idOf(oldest).epoch, batches[0]!.ticks);
+    foldBatches(fold, matchId, batches, batches[0]!.seq);
+    return fold.tail(false);
   }
 
   async list(): Promise<JournalSummary[]> {
@@ -424,7 +490,7 @@ export class RedisJournal implements MatchJournal {
       return;
     }
     const before = pending.bytes;
-    pending.append(kind, payload);
+    pending.append(kind, payload, { ticks: log.ticks, upTo: log.appended });
     this.#buffered(pending.bytes - before);
     this.#copy(log, kind, payload);
     log.appended++;
@@ -498,18 +564,22 @@ export class RedisJournal implements MatchJournal {
       this.#dirty.delete(log);
       if (log.isWritingAnew) continue;
       log.flight ??= this.#depart(log);
-      bytes += log.flight.bytes;
+      if (log.flight === undefined) continue;
+      bytes += log.flight.batch.length;
       logs.push(log);
     }
     return logs;
   }
 
-  #depart(log: MatchLog): Flight {
-    const { pending, ticks, appended: upTo, isEndPending: isEnd } = log;
-    const { records, bytes } = pending;
-    const batch = encodeBatch({ ...log.place, ticks }, pending.view());
-    pending.clear();
-    return { n: log.n + 1, batch, records, bytes, ticks, upTo, isEnd };
+  #depart(log: MatchLog): Flight | undefined {
+    const part = log.pending.shift({ ticks: log.ticks, upTo: log.appended });
+    if (part === undefined) return undefined;
+    const n = log.n + 1;
+    const batch = encodeBatch({ ...log.place, ticks: part.ticks }, part.area);
+    const isEnd = log.isEndPending && part.upTo === log.appended;
+    const snapshots = part.isSnapshot ? [...log.snapshots, `${log.epoch}-${n}`] : log.snapshots;
+    const kept = snapshots.slice(-SNAPSHOTS_KEPT);
+    return { n, batch, part, isEnd, snapshots: kept, replaced: snapshots.slice(0, -SNAPSHOTS_KEPT) };
   }
 
   /** @returns false where it has to be tried again later */
@@ -517,8 +587,11 @@ export class RedisJournal implements MatchJournal {
     const pipeline = this.#redis.pipeline();
     const sentAtMs = performance.now();
     for (const log of logs) {
-      const { n, batch } = log.flight!;
-      pipeline.xadd(log.key, 'NOMKSTREAM', `${log.epoch}-${n}`, 'b', batch).xlen(log.key);
+      const { n, batch, part, replaced } = log.flight!;
+      const id = `${log.epoch}-${n}`;
+      if (part.isSnapshot) pipeline.eval(TURN_OVER, 1, log.key, id, batch, ...replaced);
+      else pipeline.xadd(log.key, 'NOMKSTREAM', id, 'b', batch);
+      pipeline.xlen(log.key);
     }
     const at = 2 * logs.length;
     for (const log of logs) this.#renew(pipeline, log, sentAtMs);
@@ -541,7 +614,7 @@ export class RedisJournal implements MatchJournal {
         if (isOutage(error)) outage = error;
         else this.#fail(log, error.message, error);
         this.#dirty.add(log);
-      } else if (error === null && id !== null && length === log.length + 1) {
+      } else if (error === null && id !== null && length === lengthAfter(log)) {
         this.#arrive(log);
       } else {
         outage = (await this.#inquire(log)) ?? outage;
@@ -570,12 +643,15 @@ export class RedisJournal implements MatchJournal {
   }
 
   #arrive(log: MatchLog): void {
-    const { n, records, bytes, ticks, upTo, batch } = log.flight!;
+    const { n, batch, part, snapshots } = log.flight!;
+    const { records, ticks, upTo, area, isSnapshot } = part;
+    log.length = lengthAfter(log);
     log.flight = undefined;
     log.n = n;
-    log.length++;
-    log.place = { seq: log.place.seq + records, ticks, bytes: log.place.bytes + bytes };
-    this.#buffered(-bytes);
+    log.snapshots = snapshots;
+    const { seq, bytes } = log.place;
+    log.place = isSnapshot ? log.place : { seq: seq + records, ticks, bytes: bytes + area.length };
+    this.#buffered(-area.length);
     this.#totals.records += records;
     this.#totals.bytes += batch.length;
     this.#acknowledge(log, upTo);
@@ -584,8 +660,11 @@ export class RedisJournal implements MatchJournal {
   #acknowledge(log: MatchLog, upTo: number): void {
     log.acked = upTo;
     log.waitingSinceMs = log.appended > upTo ? performance.now() : undefined;
-    if (log.appended > upTo) this.#dirty.add(log);
     while (log.waiters.length > 0 && log.waiters[0]!.upTo <= upTo) log.waiters.shift()!.settle();
+    if (log.appended === upTo) return;
+    this.#dirty.add(log);
+    // A snapshot has cut in two what was to go now.
+    if (log.pending.isCut || log.waiters.length > 0) this.#isSendingAgain = true;
   }
 
   /** Why a batch did not get in as it should: it had before, another owns the match, or Redis has lost something. */
@@ -609,7 +688,7 @@ export class RedisJournal implements MatchJournal {
       this.#drop(log, new GameError('JOURNAL_FENCED', { matchId, reason: 'removed' }));
     } else if (seen !== undefined && seen.epoch > epoch) {
       this.#fence(log, seen.epoch);
-    } else if (seen?.epoch === epoch && seen.n === log.flight.n && length === log.length + 1) {
+    } else if (seen?.epoch === epoch && seen.n === log.flight.n && length === lengthAfter(log)) {
       this.#arrive(log);
     } else if (seen?.epoch === epoch && seen.n === log.n && length === log.length) {
       this.#dirty.add(log);
@@ -642,7 +721,7 @@ export class RedisJournal implements MatchJournal {
   async #rewrite(log: MatchLog): Promise<undefined> {
     const { matchId, key, epoch, copy } = log;
     if (copy === undefined || log.inherited > 0) {
-      this.#fail(log, 'Redis has lost it, and it is too long to be written again');
+      this.#fail(log, 'Redis has lost it, and not all of it is kept here');
       return;
     }
     const { batches, end } = copy.batches();
@@ -653,7 +732,8 @@ export class RedisJournal implements MatchJournal {
     this.#buffered(-flying);
     const firstN = log.n + 2;
     log.n = firstN + batches.length - 1;
-    const entries = batches.flatMap((batch, i) => [`${epoch}-${firstN + i}`, batch]);
+    const idAt = (i: number): string => `${epoch}-${firstN + i}`;
+    const entries = batches.flatMap(({ batch, isSnapshot }, i) => [idAt(i), isSnapshot ? 's' : 'b', batch]);
     const reply = await this.#redis.eval(REWRITE, 1, key, epoch, log.n, KEEP_MS, ...entries);
     if (reply === 'late') throw new Error('an older try came later');
     if (reply === 'removed') {
@@ -667,6 +747,7 @@ export class RedisJournal implements MatchJournal {
     log.isWritingAnew = false;
     log.place = end;
     log.length = batches.length;
+    log.snapshots = batches.flatMap(({ isSnapshot }, i) => (isSnapshot ? [idAt(i)] : []));
     log.renewAtMs = 0;
     this.#totals.rewritten++;
     this.#options.onRewritten?.(matchId);
@@ -751,6 +832,7 @@ export class RedisJournal implements MatchJournal {
   #letGo(log: MatchLog): void {
     this.#dirty.delete(log);
     this.#lost.delete(log);
+    this.#heirs.delete(log);
     this.#buffered(-log.waitingBytes);
     log.pending.clear();
     log.flight = undefined;
@@ -776,6 +858,63 @@ export class RedisJournal implements MatchJournal {
   #dropCopy(log: MatchLog): void {
     this.#copiedBytes -= log.copy?.bytes ?? 0;
     log.copy = undefined;
+    this.#noteUnkept();
+  }
+
+  #noteUnkept(): void {
+    let unkept = 0;
+    for (const { copy, inherited } of this.#logs.values()) if (copy === undefined || inherited > 0) unkept++;
+    this.#totals.unkept = unkept;
+  }
+
+  // What former owners have left --------------------------------------------------------------------------------
+
+  /** One match after another and a little at a time: whoever takes matches over has better things to do first. */
+  async #inheritAll(): Promise<void> {
+    if (this.#isInheriting) return;
+    this.#isInheriting = true;
+    while (this.#heirs.size > 0 && !this.#isClosed) {
+      const log = this.#heirs.values().next().value!;
+      this.#heirs.delete(log);
+      try {
+        await this.#inherit(log);
+      } catch (error) {
+        if (isCorrupt(error)) this.#dropCopy(log);
+        else if (this.#logs.get(log.matchId) === log) this.#heirs.add(log);
+        await delay(INHERIT_RETRY_MS, undefined, { ref: false });
+      }
+      this.#noteUnkept();
+      await delay(INHERIT_PAUSE_MS, undefined, { ref: false });
+    }
+    this.#isInheriting = false;
+  }
+
+  async #inherit(log: MatchLog): Promise<void> {
+    const { matchId, epoch } = log;
+    const former = new MatchCopy();
+    let seq = 0;
+    try {
+      for await (const batches of this.#pages(matchId, INHERIT_ROWS, `(${epoch}-0`)) {
+        if (log.copy === undefined) return;
+        const before = former.bytes;
+        for (const { records } of batches) for (const { kind, payload } of records) former.append(kind, payload);
+        seq = batches.at(-1)!.next.seq;
+        this.#copiedBytes += former.bytes - before;
+        if (former.bytes + log.copy.bytes > this.#matchCopyMaxBytes || this.#copiedBytes > this.#copyMaxBytes) {
+          this.#dropCopy(log);
+          return;
+        }
+        await delay(INHERIT_PAUSE_MS, undefined, { ref: false });
+      }
+    } finally {
+      this.#copiedBytes -= former.bytes;
+    }
+    if (seq !== log.inherited) throw new GameError('JOURNAL_CORRUPT', { matchId, reason: 'its beginning is missing' });
+    if (log.copy === undefined) return;
+    this.#copiedBytes -= log.copy.bytes;
+    log.copy.prepend(former);
+    this.#copiedBytes += log.copy.bytes;
+    log.inherited = 0;
   }
 
   #noteOldest(): void {
@@ -797,7 +936,7 @@ export class RedisJournal implements MatchJournal {
       const seen = top === undefined ? undefined : this.#topOf(matchId, top as unknown as Row);
       if (seen?.epoch === epoch && seen.n === 0 && seen.token === token) {
         // Its answer was lost.
-        this.#begin(log, seen.batch, await this.#ask(matchId, () => this.#redis.xlen(key)));
+        this.#begin(log, seen.batch, (await this.#ask(matchId, () => this.#redis.eval(LOOK, 1, key))) as Look);
         return;
       }
       if (seen !== undefined && epoch <= seen.epoch)
@@ -806,80 +945,70 @@ export class RedisJournal implements MatchJournal {
       const batch = claimBatch(seen?.batch, header, epoch);
       await this.#ask(matchId, () => this.#redis.zadd(this.#index, 'NX', microsNow(), matchId));
       const sentAtMs = performance.now();
-      const length = await this.#ask(
+      const look = await this.#ask(
         matchId,
-        () => this.#redis.eval(CLAIM, 1, key, seen?.id ?? '', `${epoch}-0`, batch, token, KEEP_MS) as Promise<number>,
+        () => this.#redis.eval(CLAIM, 1, key, seen?.id ?? '', `${epoch}-0`, batch, token, KEEP_MS) as Promise<Look | 0>,
       );
       this.#contact(sentAtMs);
       // Somebody was quicker, or this claim was sent twice: it is looked at again.
-      if (length === 0) continue;
-      this.#begin(log, decodeBatch(batch), length);
+      if (look === 0) continue;
+      this.#begin(log, decodeBatch(batch), look);
       return;
     }
   }
 
-  #begin(log: MatchLog, claim: Batch, length: number): void {
-    log.place = { seq: claim.seq + 1, ticks: claim.ticks, bytes: claim.bytes + claim.ownBytes };
+  #begin(log: MatchLog, claim: Batch, [length, snapshots]: Look): void {
+    log.place = claim.next;
     log.length = length;
+    log.snapshots = snapshots;
     log.ticks = claim.ticks;
     log.inherited = claim.seq;
     log.renewAtMs = performance.now() + RENEW_EVERY_MS;
     for (const { kind, payload } of claim.records) this.#copy(log, kind, payload);
     this.#totals.records++;
-    this.#totals.bytes += claim.ownBytes;
+    this.#totals.bytes += claim.area.length;
   }
 
   #topOf(matchId: string, row: Row): { id: string; epoch: number; n: number; token: string; batch: Batch } {
     const { epoch, n } = idOf(row);
     const fields = row[1].map(String);
     const token = fields[2] === 'w' ? fields[3]! : '';
-    try {
-      return { id: `${epoch}-${n}`, epoch, n, token, batch: decodeBatch(row[1][1]!) };
-    } catch (error) {
-      throw new GameError('JOURNAL_CORRUPT', { matchId, reason: (error as Error).message }, error);
-    }
+    return { id: `${epoch}-${n}`, epoch, n, token, batch: this.#batchOf(matchId, row) };
   }
 
-  async #read(matchId: string) {
-    const key = this.#keyOf(matchId);
+  #batchOf(matchId: string, row: Row): Batch {
+    return read(matchId, () => decodeBatch(row[1][1]!));
+  }
+
+  async #read(matchId: string): Promise<RecordedMatch | undefined> {
     const fold = new RecordFold(matchId);
-    const records: Batch['records'][number][] = [];
-    let end: BatchPlace = { seq: 0, ticks: 0, bytes: 0 };
-    let isThere = false;
+    let seq: number | undefined;
+    for await (const batches of this.#pages(matchId, PAGE)) seq = foldBatches(fold, matchId, batches, seq ?? 0);
+    return seq === undefined ? undefined : fold.match(false);
+  }
+
+  /** The stream up to an id, some rows at a time; no empty page. */
+  async *#pages(matchId: string, rows: number, to = '+'): AsyncGenerator<Batch[]> {
+    const key = this.#keyOf(matchId);
     for (let from = '-'; ; ) {
       const page = (await this.#ask(matchId, () =>
-        this.#redis.xrangeBuffer(key, from, '+', 'COUNT', PAGE),
+        this.#redis.xrangeBuffer(key, from, to, 'COUNT', rows),
       )) as unknown as Row[];
-      for (const row of page) {
-        let batch: Batch;
-        try {
-          batch = decodeBatch(row[1][1]!);
-          if (batch.seq !== end.seq) throw new RangeError(`record ${batch.seq} follows ${end.seq} records`);
-        } catch (error) {
-          throw new GameError('JOURNAL_CORRUPT', { matchId, reason: (error as Error).message }, error);
-        }
-        for (const record of batch.records) {
-          fold.push(record.kind, record.payload);
-          records.push(record);
-        }
-        end = { seq: end.seq + batch.records.length, ticks: batch.ticks, bytes: batch.bytes + batch.ownBytes };
-        isThere = true;
-      }
-      if (page.length < PAGE) break;
+      if (page.length > 0) yield page.map((row) => this.#batchOf(matchId, row));
+      if (page.length < rows) return;
       from = `(${page.at(-1)![0]}`;
     }
-    return isThere ? { match: fold.match(false), records } : undefined;
   }
 
   #summaryOf(matchId: string, first: Row, last: Row): JournalSummary {
     const { epoch } = idOf(last);
     try {
       const [open] = decodeBatch(first[1][1]!).records;
-      const { ticks, bytes, ownBytes, records } = decodeBatch(last[1][1]!);
+      const { ticks, records, next } = decodeBatch(last[1][1]!);
       const isEnded = records.at(-1)?.kind === RECORD.END;
       const state = isEnded ? 'ended' : this.#logs.has(matchId) ? 'open' : 'unfinished';
       const { header } = parseOpenRecord(open!.payload);
-      return { matchId, state, header, epoch, ticks, bytes: bytes + ownBytes, isTorn: false };
+      return { matchId, state, header, epoch, ticks, bytes: next.bytes, isTorn: false };
     } catch {
       return { matchId, state: 'corrupt', epoch, ticks: 0, bytes: 0, isTorn: false };
     }
@@ -935,10 +1064,46 @@ function claimBatch(newest: Batch | undefined, header: MatchHeader, epoch: numbe
     return encodeBatch({ seq: 0, ticks: 0, bytes: 0 }, record.view());
   }
   record.append(RECORD.CLAIM, claimRecord(epoch));
-  const { seq, records, ticks, bytes, ownBytes } = newest;
-  return encodeBatch({ seq: seq + records.length, ticks, bytes: bytes + ownBytes }, record.view());
+  return encodeBatch(newest.next, record.view());
 }
 
+/**
+ * Puts batches into a fold, and sees that none is missing before, among or between them.
+ * @returns records until then
+ * @throws GameError JOURNAL_CORRUPT
+ */
+function foldBatches(fold: RecordFold, matchId: string, batches: readonly Batch[], firstSeq: number): number {
+  let seq = firstSeq;
+  for (const batch of batches) {
+    if (batch.seq !== seq) {
+      throw new GameError('JOURNAL_CORRUPT', { matchId, reason: `record ${batch.seq} follows ${seq} records` });
+    }
+    for (const { kind, payload } of batch.records) fold.push(kind, payload);
+    seq = batch.next.seq;
+  }
+  return seq;
+}
+
+/** @throws GameError JOURNAL_CORRUPT for whatever it throws */
+function read<T>(matchId: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new GameError('JOURNAL_CORRUPT', { matchId, reason: (error as Error).message }, error);
+  }
+}
+
+function isCorrupt(error: unknown): boolean {
+  return error instanceof GameError && error.code === 'JOURNAL_CORRUPT';
+}
+
+/** Entries of the stream once the batch is in it that is on its way. */
+function lengthAfter({ length, flight }: MatchLog): number {
+  return length + 1 - flight!.replaced.length;
+}
+
+/** Entries of a stream, and its newest snapshots. */
+type Look = [length: number, snapshots: string[]];
 type Row = [id: Buffer, fields: Buffer[]];
 type Reply = [error: Error | null, value: unknown];
 

@@ -4,13 +4,14 @@ import type { MatchJournal } from '../match/journal.ts';
 import type { Membership } from './membership.ts';
 
 /** The journal, for adoption: a claim that it grants counts only if the registry does not know a later one. */
-export function claiming<J extends Pick<MatchJournal, 'list' | 'open' | 'load'>>(
+export function claiming<J extends Pick<MatchJournal, 'list' | 'open' | 'load' | 'loadTail'>>(
   journal: J,
   membership: Pick<Membership, 'take'>,
-): Pick<MatchJournal, 'list' | 'open' | 'load'> {
+): Pick<MatchJournal, 'list' | 'open' | 'load' | 'loadTail'> {
   return {
     list: () => journal.list(),
     load: (matchId) => journal.load(matchId),
+    loadTail: (matchId) => journal.loadTail(matchId),
     async open(header, epoch) {
       const writer = await journal.open(header, epoch);
       const { matchId, roomName, buildId, simId, simVersion } = header;

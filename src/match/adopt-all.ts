@@ -6,7 +6,7 @@ import type { JournalSummary, MatchJournal } from './journal.ts';
 const AT_ONCE = 4;
 
 export interface AdoptAllDeps extends Omit<AdoptionDeps, 'journal'> {
-  readonly journal: Pick<MatchJournal, 'list' | 'open' | 'load'>;
+  readonly journal: Pick<MatchJournal, 'list' | 'open' | 'load' | 'loadTail'>;
   /** What became of each. */
   readonly onOutcome: (match: JournalSummary, outcome: Adoption) => void;
 }

@@ -9,13 +9,21 @@ import { matchMaker } from '@colyseus/core';
 import { GameError } from '../kernel/errors.ts';
 import type { MatchHeader } from '../kernel/match-header.ts';
 import { type Compatibility, isSame } from './compatibility.ts';
-import { ADOPTION_TRIES_MAX, type JournalWriter, type MatchJournal, type RecordedMatch } from './journal.ts';
+import {
+  ADOPTION_TRIES_MAX,
+  type JournalWriter,
+  type MatchJournal,
+  type RecordedMatch,
+  type RecordedTail,
+} from './journal.ts';
 
 /** A match that was claimed and waits for its room. */
 export interface PendingAdoption {
   readonly roomId: string;
-  /** As it was durable after the claim: nobody else can have added to it. */
-  readonly recorded: RecordedMatch;
+  /** What there is to go on from, as it was durable after the claim: nobody else can have added to it. */
+  readonly recorded: RecordedTail;
+  /** All of it, for who cannot begin anywhere in the tail. @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_CORRUPT, JOURNAL_FENCED */
+  readonly loadWhole: () => Promise<RecordedMatch>;
   /** The claim; whoever takes the adoption closes it. */
   readonly writer: JournalWriter;
   /** Resolves once players can come: only then it makes sense to wait for them. Default: they can. */
@@ -47,7 +55,7 @@ export type Adoption =
   | { readonly kind: 'parked'; readonly roomId: string };
 
 export interface AdoptionDeps {
-  readonly journal: Pick<MatchJournal, 'open' | 'load'>;
+  readonly journal: Pick<MatchJournal, 'open' | 'load' | 'loadTail'>;
   /** What this process plays, by room name. */
   readonly plays: Readonly<Record<string, Compatibility>>;
   /** As in {@link PendingAdoption}. */
@@ -62,7 +70,7 @@ export interface AdoptionDeps {
  */
 export async function adoptMatch(deps: AdoptionDeps, { matchId }: { readonly matchId: string }): Promise<Adoption> {
   for (;;) {
-    const found = await deps.journal.load(matchId);
+    const found = await deps.journal.loadTail(matchId);
     if (found === undefined) return { kind: 'lost' };
     const refusal = refusalOf(found, deps.plays);
     if (refusal !== undefined) return refusal;
@@ -72,12 +80,11 @@ export async function adoptMatch(deps: AdoptionDeps, { matchId }: { readonly mat
     const { writer } = claimed;
     try {
       // Only now: until the claim its former owner may have gone on.
-      const recorded = await deps.journal.load(matchId);
-      if (recorded === undefined || recorded.epoch !== writer.epoch)
-        throw writer.failure ?? new GameError('JOURNAL_FENCED', { matchId });
-      pending.set(roomId, { roomId, recorded, writer, open: deps.open });
+      const adoption = await readAdoption(deps.journal, writer, { roomId, open: deps.open });
+      pending.set(roomId, adoption);
+      const { recorded } = adoption;
       await matchMaker.handleCreateRoom(found.header.roomName, {}, undefined, roomId);
-      return { kind: 'adopted', roomId, epoch: writer.epoch, ticks: recorded.entries.length };
+      return { kind: 'adopted', roomId, epoch: writer.epoch, ticks: recorded.firstTick + recorded.entries.length };
     } catch (error) {
       await writer.close();
       if (isFenced(error) || isFenced(writer.failure)) return { kind: 'lost' };
@@ -88,8 +95,26 @@ export async function adoptMatch(deps: AdoptionDeps, { matchId }: { readonly mat
   }
 }
 
+/**
+ * Reads what the owner of a claim goes on from.
+ * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_CORRUPT; JOURNAL_FENCED if somebody has claimed the match since
+ */
+export async function readAdoption(
+  journal: Pick<MatchJournal, 'load' | 'loadTail'>,
+  writer: JournalWriter,
+  { roomId, open }: Pick<PendingAdoption, 'roomId' | 'open'>,
+): Promise<PendingAdoption> {
+  const { matchId, epoch } = writer;
+  const own = <T extends RecordedTail>(recorded: T | undefined): T => {
+    if (recorded?.epoch === epoch) return recorded;
+    throw writer.failure ?? new GameError('JOURNAL_FENCED', { matchId });
+  };
+  const recorded = own(await journal.loadTail(matchId));
+  return { roomId, recorded, writer, open, loadWhole: async () => own(await journal.load(matchId)) };
+}
+
 /** Why a match is not even claimed here. */
-function refusalOf(recorded: RecordedMatch, plays: AdoptionDeps['plays']): Adoption | undefined {
+function refusalOf(recorded: RecordedTail, plays: AdoptionDeps['plays']): Adoption | undefined {
   const { header, end, claimsInVain } = recorded;
   if (end !== undefined) return { kind: 'ended' };
   const here = plays[header.roomName];
@@ -109,7 +134,7 @@ function compatibilityIn({ simId, simVersion, schemaHash }: MatchHeader): Compat
 
 async function claim(
   journal: AdoptionDeps['journal'],
-  { header, epoch }: RecordedMatch,
+  { header, epoch }: RecordedTail,
 ): Promise<{ readonly writer: JournalWriter } | Adoption> {
   try {
     return { writer: await journal.open(header, epoch + 1) };

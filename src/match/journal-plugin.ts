@@ -12,7 +12,7 @@ import type { MatchHeader, MatchResult } from '../kernel/match-header.ts';
 import type { Entry, Simulation } from '../kernel/simulation.ts';
 import { holdFrames } from './colyseus-internals.ts';
 import { HoldBack } from './hold-back.ts';
-import type { JournalWriter, MatchJournal } from './journal.ts';
+import { type JournalWriter, type MatchJournal, RECORD_MAX_BYTES } from './journal.ts';
 import type { MatchSettler } from './settler.ts';
 
 export type { JournalReading, JournalTotals } from './journal-totals.ts';
@@ -185,8 +185,9 @@ export class JournalPlugin extends RoomPlugin<Room> {
     this.#isSnapshotDue = false;
     if (recording === undefined || this.#isBroken(recording)) return;
     const { sim, writer } = recording;
-    writer.snapshot(sim.tickOf(world), sim.encode(world));
-    writer.session(capture);
+    const [tick, bytes] = [sim.tickOf(world), sim.encode(world)];
+    // Too large a record would end the recording; the newest room that fitted is as good a start, only further back.
+    if (bytes.length + capture.length <= RECORD_MAX_BYTES) writer.snapshot(tick, bytes, capture);
   }
 
   /** Records who holds which seat, JSON-able; opaque to the journal, never part of a replay. */

@@ -22,6 +22,8 @@ export interface JournalReading {
   readonly fencedTotal: number;
   /** Matches written again because the store had lost them, in part or wholly. */
   readonly rewrittenTotal: number;
+  /** Matches that could not be written again, as not all of them is kept here: too long, or taken over a moment ago. */
+  readonly unkept: number;
   /** From handing a group commit to the store until it was acknowledged. `counts` is one longer than `bounds`. */
   readonly ackSeconds: { readonly bounds: readonly number[]; readonly counts: readonly number[]; readonly sum: number };
 }
@@ -39,6 +41,7 @@ export class JournalTotals {
   archiveFailures = 0;
   fenced = 0;
   rewritten = 0;
+  unkept = 0;
   bufferedBytes = 0;
   readonly #ackCounts: number[] = new Array(ACK_BOUNDS_SECONDS.length + 1).fill(0);
   #ackSumSeconds = 0;
@@ -65,6 +68,7 @@ export class JournalTotals {
       bufferedBytes: this.bufferedBytes,
       fencedTotal: this.fenced,
       rewrittenTotal: this.rewritten,
+      unkept: this.unkept,
       ackSeconds: { bounds: ACK_BOUNDS_SECONDS, counts: [...this.#ackCounts], sum: this.#ackSumSeconds },
     };
   }

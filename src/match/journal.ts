@@ -17,6 +17,9 @@ export const RECORD_MAX_BYTES = 4 * 2 ** 20;
  */
 export const ADOPTION_TRIES_MAX = 2;
 
+/** The newest snapshots a store keeps, once they are durable: what goes on from one needs no more. It may forget older ones. */
+export const SNAPSHOTS_KEPT = 2;
+
 /** What was appended and is not durable yet. */
 export interface JournalLag {
   readonly records: number;
@@ -35,8 +38,11 @@ export interface JournalWriter {
   readonly lag: JournalLag;
   /** What the match consumed in this tick and the hash of its world after it. Ticks are contiguous. */
   entry(tick: number, bytes: Uint8Array, hash: Hash64): void;
-  /** The world before entry `tick`. */
-  snapshot(tick: number, bytes: Uint8Array): void;
+  /**
+   * The world before entry `tick`, and, opaque to the journal, the room around it: one record of
+   * {@link RECORD_MAX_BYTES} at most.
+   */
+  snapshot(tick: number, bytes: Uint8Array, room?: Uint8Array): void;
   /** Opaque to the journal: who holds which seat and token. */
   session(bytes: Uint8Array): void;
   /** The match ended before entry `tick`; `hash` is of its final world. Nothing follows. */
@@ -59,6 +65,9 @@ export interface RecordedEntry {
 export interface RecordedSnapshot {
   readonly tick: number;
   readonly bytes: Uint8Array;
+  readonly room?: Uint8Array;
+  /** Place, among the session records that came with it, of the first one after it. */
+  readonly nextSession: number;
 }
 
 export interface RecordedSession {
@@ -67,20 +76,29 @@ export interface RecordedSession {
   readonly bytes: Uint8Array;
 }
 
-/** A match as the journal has it. */
-export interface RecordedMatch {
+/** A match as the journal has it, from some tick on. */
+export interface RecordedTail {
   readonly header: MatchHeader;
   readonly epoch: number;
   /** Owners since the last entry or snapshot was recorded, the first one not counted: tries to go on that came to nothing. */
   readonly claimsInVain: number;
+  /** The newest {@link SNAPSHOTS_KEPT}, the older first. */
   readonly snapshots: readonly RecordedSnapshot[];
-  /** Contiguous from tick 0. */
+  /** Of the first entry, if there is one. */
+  readonly firstTick: number;
+  /** Contiguous. */
   readonly entries: readonly RecordedEntry[];
+  /** Those since the first entry. */
   readonly sessions: readonly RecordedSession[];
   /** Absent while the match runs, and for ever when it was cut short. */
   readonly end?: { readonly tick: number; readonly hash: Hash64; readonly result: MatchResult };
   /** True when a half-written record was cut off the end, so that the last moments may be missing. */
   readonly isTorn: boolean;
+}
+
+/** All of a match. */
+export interface RecordedMatch extends RecordedTail {
+  readonly firstTick: 0;
 }
 
 /** `open`: a writer of this process holds it. `unfinished`: nobody does and it has no end. */
@@ -107,6 +125,12 @@ export interface JournalReader {
    * @throws GameError JOURNAL_CORRUPT if a record before the last is damaged or missing; other matches are unaffected
    */
   load(matchId: string): Promise<RecordedMatch | undefined>;
+  /**
+   * What is needed to go on with a match: its header and what follows its oldest kept snapshot; all of it when it has
+   * none. Takes the same time however long the match is.
+   * @throws GameError JOURNAL_CORRUPT if any of that is damaged or missing
+   */
+  loadTail(matchId: string): Promise<RecordedTail | undefined>;
 }
 
 /** Append-only store of running matches. */
@@ -119,8 +143,8 @@ export interface MatchJournal extends JournalReader {
   readonly contactAtMs?: number;
   /**
    * Begins a match, or takes over one that has no end: its first header stays and the former writer is fenced, so
-   * that of all who claim an epoch exactly one wins. Resolves once the claim is durable; `load` afterwards gives what
-   * there is to go on from.
+   * that of all who claim an epoch exactly one wins. Resolves once the claim is durable; `loadTail` afterwards gives
+   * what there is to go on from.
    * @param epoch 1 for a new match; to take over, more than the store has seen
    * @throws GameError JOURNAL_FENCED if the store has seen this epoch or a later one
    * @throws GameError MATCH_ENDED, JOURNAL_CORRUPT
@@ -137,13 +161,18 @@ export interface MatchJournal extends JournalReader {
 }
 
 /** Kinds of records, as stored: append-only numbers. */
-export const RECORD = { OPEN: 1, CLAIM: 2, ENTRY: 3, SNAPSHOT: 4, SESSION: 5, END: 6 } as const;
+export const RECORD = { OPEN: 1, CLAIM: 2, ENTRY: 3, SNAPSHOT: 4, SESSION: 5, END: 6, ROOM_SNAPSHOT: 7 } as const;
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
+
+export function isSnapshot(kind: number): boolean {
+  return kind === RECORD.SNAPSHOT || kind === RECORD.ROOM_SNAPSHOT;
+}
 
 /**
  * Turns a writer's calls into records; an adapter says where they go. Payloads:
  * open `varint epoch, string header JSON`; claim `varint epoch`; entry `varint tick, u32 hi, u32 lo, bytes`;
- * snapshot `varint tick, bytes`; session `bytes`; end `varint tick, u32 hi, u32 lo, string result JSON`.
+ * snapshot `varint tick, bytes`; snapshot with its room `varint tick, blob bytes, room`; session `bytes`; end `varint
+ * tick, u32 hi, u32 lo, string result JSON`.
  */
 export abstract class RecordWriter implements JournalWriter {
   abstract readonly matchId: string;
@@ -163,9 +192,11 @@ export abstract class RecordWriter implements JournalWriter {
     this.append(RECORD.ENTRY, this.#payload.clear().varint(tick).u32(hi).u32(lo).raw(bytes).view());
   }
 
-  snapshot(tick: number, bytes: Uint8Array): void {
+  snapshot(tick: number, bytes: Uint8Array, room?: Uint8Array): void {
     if (this.#isOver) return;
-    this.append(RECORD.SNAPSHOT, this.#payload.clear().varint(tick).raw(bytes).view());
+    const payload = this.#payload.clear().varint(tick);
+    if (room === undefined) this.append(RECORD.SNAPSHOT, payload.raw(bytes).view());
+    else this.append(RECORD.ROOM_SNAPSHOT, payload.blob(bytes).raw(room).view());
   }
 
   session(bytes: Uint8Array): void {
@@ -210,6 +241,8 @@ export class RecordFold {
   #header: MatchHeader | undefined;
   #epoch = 0;
   #claimsInVain = 0;
+  #firstTick = 0;
+  #nextTick = 0;
   readonly #snapshots: RecordedSnapshot[] = [];
   readonly #entries: RecordedEntry[] = [];
   readonly #sessions: RecordedSession[] = [];
@@ -217,6 +250,14 @@ export class RecordFold {
 
   constructor(matchId: string) {
     this.#matchId = matchId;
+  }
+
+  /** Begins with a snapshot in the midst of the match: its header and the epoch it was taken in. Its record comes next. */
+  begin(header: MatchHeader, epoch: number, tick: number): void {
+    this.#header = header;
+    this.#epoch = epoch;
+    this.#firstTick = tick;
+    this.#nextTick = tick;
   }
 
   /** @throws GameError JOURNAL_CORRUPT if the record cannot be read or cannot come here */
@@ -250,27 +291,33 @@ export class RecordFold {
       }
       case RECORD.ENTRY: {
         const tick = from.varint();
-        if (tick !== this.#entries.length)
-          throw new RangeError(`entry ${tick} follows ${this.#entries.length} entries`);
+        if (tick !== this.#nextTick) throw new RangeError(`entry ${tick} follows ${this.#nextTick} entries`);
         const hash = { hi: from.u32(), lo: from.u32() };
         this.#claimsInVain = 0;
+        this.#nextTick++;
         this.#entries.push({ tick, hash, bytes: from.raw(from.remaining) });
         break;
       }
-      case RECORD.SNAPSHOT: {
+      case RECORD.SNAPSHOT:
+      case RECORD.ROOM_SNAPSHOT: {
         const tick = from.varint();
-        if (tick !== this.#entries.length)
-          throw new RangeError(`snapshot ${tick} after ${this.#entries.length} entries`);
+        if (tick !== this.#nextTick) throw new RangeError(`snapshot ${tick} after ${this.#nextTick} entries`);
         this.#claimsInVain = 0;
-        this.#snapshots.push({ tick, bytes: from.raw(from.remaining) });
+        const nextSession = this.#sessions.length;
+        const snapshot =
+          kind === RECORD.SNAPSHOT
+            ? { tick, nextSession, bytes: from.raw(from.remaining) }
+            : { tick, nextSession, bytes: from.blob(), room: from.raw(from.remaining) };
+        this.#snapshots.push(snapshot);
+        if (this.#snapshots.length > SNAPSHOTS_KEPT) this.#snapshots.shift();
         break;
       }
       case RECORD.SESSION:
-        this.#sessions.push({ tick: this.#entries.length, bytes: payload });
+        this.#sessions.push({ tick: this.#nextTick, bytes: payload });
         break;
       case RECORD.END: {
         const tick = from.varint();
-        if (tick !== this.#entries.length) throw new RangeError(`end at ${tick} after ${this.#entries.length} entries`);
+        if (tick !== this.#nextTick) throw new RangeError(`end at ${tick} after ${this.#nextTick} entries`);
         const hash = { hi: from.u32(), lo: from.u32() };
         this.#end = { tick, hash, result: parseMatchResult(JSON.parse(from.string())) };
         break;
@@ -280,8 +327,16 @@ export class RecordFold {
     }
   }
 
-  /** @throws GameError JOURNAL_CORRUPT if there was no record at all */
+  /** @throws GameError JOURNAL_CORRUPT if there was no record at all, or not the first ones */
   match(isTorn: boolean): RecordedMatch {
+    const { firstTick, ...tail } = this.tail(isTorn);
+    if (firstTick !== 0)
+      throw new GameError('JOURNAL_CORRUPT', { matchId: this.#matchId, reason: 'its beginning is missing' });
+    return { ...tail, firstTick };
+  }
+
+  /** @throws GameError JOURNAL_CORRUPT if there was no record at all */
+  tail(isTorn: boolean): RecordedTail {
     if (this.#header === undefined) {
       throw new GameError('JOURNAL_CORRUPT', { matchId: this.#matchId, reason: 'its header is missing' });
     }
@@ -290,6 +345,7 @@ export class RecordFold {
       epoch: this.#epoch,
       claimsInVain: this.#claimsInVain,
       snapshots: this.#snapshots,
+      firstTick: this.#firstTick,
       entries: this.#entries,
       sessions: this.#sessions,
       ...(this.#end === undefined ? {} : { end: this.#end }),

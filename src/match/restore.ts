@@ -5,8 +5,8 @@ import { readEntry } from '../kernel/entry-codec.ts';
 import { GameError } from '../kernel/errors.ts';
 import type { Hash64 } from '../kernel/hash.ts';
 import type { Entry, Simulation } from '../kernel/simulation.ts';
-import type { RecordedEntry, RecordedMatch } from './journal.ts';
-import { isRoomCapture, type RoomCapture, readRoomCapture } from './room-capture.ts';
+import type { RecordedEntry, RecordedTail } from './journal.ts';
+import { type RoomCapture, readRoomCapture } from './room-capture.ts';
 import { parseSessionRecord, type SessionRecord } from './session-records.ts';
 
 /** Ticks folded before other rooms get their turn. */
@@ -23,15 +23,16 @@ export interface RestoredMatch<World> {
 }
 
 /**
- * The world after the last recorded entry: from the newest snapshot that can be read, else from the setup.
+ * The world after the last recorded entry: from the newest snapshot that can be read, else from the setup, which takes
+ * all of the match.
  * @throws GameError SNAPSHOT_VERSION if another simulation, or another version of it, played the match
- * @throws GameError JOURNAL_CORRUPT if an entry cannot be read
+ * @throws GameError JOURNAL_CORRUPT if an entry cannot be read, or no snapshot of a mere tail
  */
 export function restoreMatch<World, Intent>(
   simulation: Simulation<World, Intent>,
-  recorded: RecordedMatch,
+  recorded: RecordedTail,
 ): RestoredMatch<World> {
-  const { header, entries } = recorded;
+  const { header, firstTick, entries } = recorded;
   if (header.simId !== simulation.id || header.simVersion !== simulation.version) {
     throw new GameError('SNAPSHOT_VERSION', {
       match: `${header.simId} ${header.simVersion}`,
@@ -39,10 +40,11 @@ export function restoreMatch<World, Intent>(
     });
   }
   const { world, tick: snapshotTick } = newestWorld(simulation, recorded);
+  const nextTick = firstTick + entries.length;
   const hash: Hash64 = { hi: 0, lo: 0 };
   let divergedAtTick: number | undefined;
-  for (let tick = snapshotTick; tick < entries.length; tick++) {
-    const entry = entries[tick]!;
+  for (let tick = snapshotTick; tick < nextTick; tick++) {
+    const entry = entries[tick - firstTick]!;
     simulation.step(world, decode(simulation, header.matchId, entry));
     if (divergedAtTick !== undefined) continue;
     simulation.hash(world, hash);
@@ -50,7 +52,7 @@ export function restoreMatch<World, Intent>(
   }
   return {
     world,
-    nextTick: entries.length,
+    nextTick,
     snapshotTick,
     ...(divergedAtTick === undefined ? {} : { divergedAtTick }),
   };
@@ -58,16 +60,19 @@ export function restoreMatch<World, Intent>(
 
 function newestWorld<World, Intent>(
   simulation: Simulation<World, Intent>,
-  { header, snapshots }: RecordedMatch,
+  { header, firstTick, snapshots }: RecordedTail,
 ): { world: World; tick: number } {
   for (let i = snapshots.length - 1; i >= 0; i--) {
     const { tick, bytes } = snapshots[i]!;
     try {
       return { world: simulation.decode(bytes), tick };
     } catch (error) {
-      // The entries reach back to tick 0, so a bad snapshot costs time, not the match.
+      // The entries of a whole match reach back to tick 0, so a bad snapshot costs time, not the match.
       if (!(error instanceof GameError)) throw error;
     }
+  }
+  if (firstTick > 0) {
+    throw new GameError('JOURNAL_CORRUPT', { matchId: header.matchId, reason: 'no snapshot of its tail can be read' });
   }
   return { world: simulation.create(header.setup), tick: 0 };
 }
@@ -93,27 +98,24 @@ export interface RoomStart {
 }
 
 /** Where a room can be put up again from, the newest first; those that cannot be read are left out. */
-export function* startsOf({ sessions, snapshots }: RecordedMatch): Iterable<RoomStart> {
-  for (let at = sessions.length - 1; at >= 0; at--) {
-    const { tick, bytes } = sessions[at]!;
-    if (!isRoomCapture(bytes)) continue;
-    const snapshot = snapshots.findLast((one) => one.tick === tick);
-    if (snapshot === undefined) continue;
+export function* startsOf({ snapshots }: RecordedTail): Iterable<RoomStart> {
+  for (const { tick, bytes: world, room, nextSession } of snapshots.toReversed()) {
+    if (room === undefined) continue;
     let capture: RoomCapture;
     try {
-      capture = readRoomCapture(bytes);
+      capture = readRoomCapture(room);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       continue;
     }
-    if (capture.tick === tick) yield { world: snapshot.bytes, capture, nextSession: at + 1 };
+    if (capture.tick === tick) yield { world, capture, nextSession };
   }
 }
 
 export interface RoomFold<World, Intent> {
   readonly sim: Simulation<World, Intent>;
-  readonly recorded: RecordedMatch;
-  /** Undefined: from tick 0. */
+  readonly recorded: RecordedTail;
+  /** Undefined: from tick 0, which takes all of the match. */
   readonly start: RoomStart | undefined;
   readonly world: World;
   /** As the room that was recorded had it. */
@@ -140,7 +142,8 @@ export interface FoldedRoom {
  */
 export async function foldMatch<World, Intent>(fold: RoomFold<World, Intent>): Promise<FoldedRoom> {
   const { sim, recorded, start, world, patchEveryTicks } = fold;
-  const { entries, header } = recorded;
+  const { entries, firstTick, header } = recorded;
+  const nextTick = firstTick + entries.length;
   const records = sessionRecordsOf(recorded, start?.nextSession ?? 0);
   const isSentAt = new Map<number, boolean>();
   for (const { record } of records) if (record.kind === 'patch') isSentAt.set(record.tick, record.isSent);
@@ -151,14 +154,14 @@ export async function foldMatch<World, Intent>(fold: RoomFold<World, Intent>): P
   const hash: Hash64 = { hi: 0, lo: 0 };
   let divergedAtTick: number | undefined;
   let ticksSincePatch = 0;
-  for (let tick = start?.capture.tick ?? 0; tick < entries.length; tick++) {
+  for (let tick = start?.capture.tick ?? 0; tick < nextTick; tick++) {
     if (tick % TICKS_PER_TURN === TICKS_PER_TURN - 1) await nextTurn();
     sessionsUntil(tick);
-    const entry = decode(sim, header.matchId, entries[tick]!);
+    const entry = decode(sim, header.matchId, entries[tick - firstTick]!);
     fold.beforeStep(entry);
     sim.step(world, entry);
     sim.hash(world, hash);
-    const { hi, lo } = entries[tick]!.hash;
+    const { hi, lo } = entries[tick - firstTick]!.hash;
     if (hash.hi !== hi || hash.lo !== lo) divergedAtTick ??= tick;
     fold.afterStep(entry);
     ticksSincePatch++;
@@ -166,16 +169,16 @@ export async function foldMatch<World, Intent>(fold: RoomFold<World, Intent>): P
     ticksSincePatch = 0;
     fold.onPatch();
   }
-  sessionsUntil(entries.length);
+  sessionsUntil(nextTick);
   return {
-    nextTick: entries.length,
+    nextTick,
     ticksSincePatch,
     ...(divergedAtTick === undefined ? {} : { divergedAtTick }),
   };
 }
 
 function sessionRecordsOf(
-  { header: { matchId }, sessions }: RecordedMatch,
+  { header: { matchId }, sessions }: RecordedTail,
   from: number,
 ): { readonly tick: number; readonly record: SessionRecord }[] {
   const records: { tick: number; record: SessionRecord }[] = [];

@@ -282,11 +282,13 @@ describe('RedisJournal', () => {
 
   it('a match that was taken over is written anew with what its former owner had recorded', async () => {
     const { journal: old } = await open();
-    const { journal: young } = await open({}, true);
+    const { journal: young, totals } = await open({}, true);
     const match = (await begin(old, 'inherited')).play(60);
     await match.writer.flush();
     match.writer = await young.open(matchHeader('inherited'), 2);
-    assert.equal((await young.load('inherited'))?.entries.length, 60);
+    assert.equal(totals.collect().unkept, 1);
+    await match.play(10).writer.flush();
+    await until(() => totals.collect().unkept === 0, 'what the former owner had recorded to be copied');
     await match.play(10).writer.flush();
     await redis.command((client) => client.flushall());
     await match.play(5).writer.flush();
@@ -306,6 +308,60 @@ describe('RedisJournal', () => {
     await match.play(1).writer.flush();
     assert.ok(events.includes('rewritten partly'));
     await assertWhole(match, journal);
+  });
+
+  it('of snapshots only the newest two stay in Redis, and a former owner deletes none of its successor', async () => {
+    const { journal: old, totals } = await open();
+    const { journal: young, totals: youngTotals } = await open({}, true);
+    const match = await begin(old, 'm');
+    const inRedis = async () => {
+      const rows = await redis.command((client) => client.xrange('hypogeum:journal:m', '-', '+'));
+      return rows.filter(([, [name]]) => name === 's').map(([id]) => id);
+    };
+    for (let i = 0; i < 8; i++) await match.play(25).writer.flush();
+    const kept = await inRedis();
+    assert.equal(kept.length, 2);
+    const { writer } = match;
+    const taken = await young.open(matchHeader('m'), 2);
+    writer.snapshot(200, Uint8Array.of(1));
+    await assert.rejects(writer.flush(), isRefusal('JOURNAL_FENCED'));
+    assert.deepEqual(await inRedis(), kept);
+    match.writer = taken;
+    for (let i = 0; i < 2; i++) await match.play(25).writer.flush();
+    const after = await inRedis();
+    assert.deepEqual(
+      after.map((id) => id.split('-')[0]),
+      ['2', '2'],
+    );
+    assert.equal(totals.collect().rewrittenTotal, 0);
+    await assertWhole(match, young);
+    // Also of a match that was written anew.
+    await until(() => youngTotals.collect().unkept === 0, 'what the former owner had recorded to be copied');
+    await redis.command((client) => client.flushall());
+    for (let i = 0; i < 3; i++) await match.play(25).writer.flush();
+    assert.equal((await inRedis()).length, 2);
+    await assertWhole(match, young);
+  });
+
+  it('while Redis is away no more than the newest two snapshots wait, and nothing else is left out', async () => {
+    const { journal } = await open();
+    const match = (await begin(journal, 'm')).play(30);
+    await match.writer.flush();
+    proxy.cut();
+    await playUntil(match, () => events.includes('degraded'), 'the outage to be noticed');
+    match.play(100);
+    const { bytes } = match.writer.lag;
+    for (let i = 0; i < 40; i++) match.writer.snapshot(match.entries.length, new Uint8Array(10_000).fill(i));
+    assert.ok(match.writer.lag.bytes < bytes + 2 * 10_100, `${match.writer.lag.bytes} bytes after ${bytes}`);
+    proxy.heal();
+    await match.writer.flush();
+    assert.deepEqual(match.writer.lag, { records: 0, bytes: 0 });
+    const recorded = (await journal.load('m'))!;
+    assert.deepEqual(plain(recorded.entries), plain(match.entries));
+    assert.deepEqual(
+      recorded.snapshots.map(({ bytes: [first] }) => first),
+      [38, 39],
+    );
   });
 
   it('does not write a match anew that somebody has claimed since the loss', async () => {

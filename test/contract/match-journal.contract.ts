@@ -49,9 +49,13 @@ export function matchJournalContract(adapter: string, create: () => Promise<Jour
       assert.equal(recorded.isTorn, false);
       assert.deepEqual(plain(recorded.entries), plain(match.entries));
       assert.deepEqual(
-        recorded.snapshots.map(({ tick }) => tick),
-        [0, 25, 50],
+        recorded.snapshots.map(({ tick, nextSession }) => [tick, nextSession]),
+        [
+          [25, 3],
+          [50, 5],
+        ],
       );
+      assert.equal(recorded.firstTick, 0);
       assert.deepEqual(
         recorded.sessions.map(({ tick, bytes }) => [tick, ...bytes]),
         [0, 10, 20, 30, 40, 50].map((tick) => [tick, tick, 1, 2]),
@@ -61,6 +65,78 @@ export function matchJournalContract(adapter: string, create: () => Promise<Jour
         hash: match.entries.at(-1)!.hash,
         result: { reason: 'completed', standings: match.sim.standings(match.world) },
       });
+    });
+
+    it('keeps the newest two snapshots, each with its room or without', async () => {
+      const { writer } = (await begin('rooms')).play(30);
+      const room = (tick: number) => Uint8Array.of(tick, 3, 4);
+      for (const tick of [30, 30, 30]) writer.snapshot(tick, Uint8Array.of(tick, 1), room(tick));
+      await writer.flush();
+      writer.entry(30, Uint8Array.of(9), { hi: 0, lo: 0 });
+      writer.snapshot(31, Uint8Array.of(31, 1), room(31));
+      writer.session(Uint8Array.of(5));
+      writer.snapshot(31, Uint8Array.of(31, 2));
+      await writer.flush();
+      for (const recorded of [await journal.load('rooms'), await journal.loadTail('rooms')]) {
+        assert.deepEqual(
+          recorded!.snapshots.map(({ tick, bytes, room }) => [tick, [...bytes], room && [...room]]),
+          [
+            [31, [31, 1], [31, 3, 4]],
+            [31, [31, 2], undefined],
+          ],
+        );
+        const [first, second] = recorded!.snapshots.map(({ nextSession }) => nextSession);
+        assert.deepEqual([...recorded!.sessions[first!]!.bytes], [5]);
+        assert.equal(recorded!.sessions[second!], undefined);
+      }
+    });
+
+    it('gives what is needed to go on with a match: the newest two snapshots and what follows the older', async () => {
+      const match = await begin('tail');
+      assert.deepEqual(await journal.loadTail('tail'), await journal.load('tail'));
+      for (let ticks = 0; ticks < 160; ticks += 4) {
+        match.play(4);
+        // Some in one piece, some in several.
+        if (ticks % 12 === 0) await match.writer.flush();
+      }
+      await match.writer.flush();
+      const assertTail = async (epoch: number, claimsInVain: number): Promise<void> => {
+        const tail = (await journal.loadTail('tail'))!;
+        assert.deepEqual(tail.header, match.header);
+        assert.deepEqual([tail.epoch, tail.claimsInVain, tail.firstTick], [epoch, claimsInVain, 125]);
+        assert.deepEqual(plain(tail.entries), plain(match.entries.slice(125)));
+        assert.deepEqual(
+          tail.snapshots.map(({ tick, nextSession }) => [tick, nextSession]),
+          [
+            [125, 0],
+            [150, 2],
+          ],
+        );
+        assert.deepEqual(
+          tail.sessions.map(({ tick, bytes }) => [tick, ...bytes]),
+          [130, 140, 150, 160].filter((tick) => tick < match.entries.length).map((tick) => [tick, tick, 1, 2]),
+        );
+        const restored = restoreMatch(counterSim(), tail);
+        assert.deepEqual([restored.nextTick, restored.snapshotTick], [match.entries.length, 150]);
+        assert.equal(restored.divergedAtTick, undefined);
+        assert.deepEqual(restored.world.words, match.world.words);
+      };
+      await assertTail(1, 0);
+      for (const epoch of [2, 3]) {
+        match.writer = await journal.open(match.header, epoch);
+        await assertTail(epoch, epoch - 1);
+      }
+      await match.play(10).writer.flush();
+      await assertTail(3, 0);
+      match.writer = await journal.open(match.header, 4);
+      // The snapshots of former owners go like one's own.
+      match.play(80).end();
+      await match.writer.close();
+      const tail = (await journal.loadTail('tail'))!;
+      assert.deepEqual([tail.epoch, tail.firstTick, tail.end?.tick], [4, 200, 250]);
+      assert.deepEqual(plain(tail.entries), plain(match.entries.slice(200)));
+      assert.deepEqual(plain((await journal.load('tail'))!.entries), plain(match.entries));
+      assert.equal(await journal.loadTail('nobody'), undefined);
     });
 
     it('copies what it is given, so that a caller may reuse its buffers at once', async () => {
