@@ -6,11 +6,12 @@
  * it accepts them, region by region, and takes those who go together. Every search is bounded, so that the time of a
  * cycle grows with the tickets and with nothing else.
  */
-import { ANY_REGION, Pool, REACH, type Reach } from './pool.ts';
+import { Pool, REACH, type Reach } from './pool.ts';
 import { type Side, winProbabilityError } from './quality.ts';
-import { playersFull, type Rules, ratingWindowOf } from './rules.ts';
-import { fillRoles, Packing, RoleCounts, splitTeams, type TeamSeats, teamSeats } from './teams.ts';
-import type { Backfill, Backfilled, Match, Ticket, TicketPlayer, WaitCause, WaitReason } from './ticket.ts';
+import { MATCH_PLAYERS_MAX, playersFull, type Rules, ratingWindowOf } from './rules.ts';
+import { fillRoles, Packing, type RoleCounts, splitTeams, type TeamSeats, teamSeats } from './teams.ts';
+import type { Backfill, Backfilled, Match, Ticket, WaitReason } from './ticket.ts';
+import { ANY_REGION, duplicatesOf, type LeftOut, TicketTable } from './ticket-table.ts';
 
 export interface MatchResult {
   /** In the order in which their oldest ticket came. */
@@ -42,84 +43,134 @@ const REGIONS_TRIED_MAX = 4;
 /** Per ticket: how often all roles of a group are dealt anew for one more party. */
 const REDEALS_MAX = 4;
 
-export const match: Matcher = (tickets, nowMs, rules, backfills = []) => {
-  for (const { mode, ticketId } of tickets) {
-    if (mode !== rules.mode) throw new RangeError(`ticket ${ticketId} is of mode ${mode}, the rules of ${rules.mode}`);
-  }
-  return new Cycle(tickets, nowMs, rules).run(backfills);
-};
+export const match: Matcher = (tickets, nowMs, rules, backfills) => createMatcher()(tickets, nowMs, rules, backfills);
+
+/**
+ * A matcher for one pool that answers what {@link match} answers, only faster: it remembers of the tickets of its last
+ * cycle what does not change, by the identity of the objects, which must not be changed.
+ */
+export function createMatcher(): Matcher {
+  let known: TicketTable | undefined;
+  return (tickets, nowMs, rules, backfills = []) => {
+    const table = known?.rules === rules ? known : new TicketTable(rules);
+    // Until the cycle is over nothing is known: what breaks off leaves nothing half done behind.
+    known = undefined;
+    if (table.update(tickets)) {
+      const result = new Cycle(table, nowMs, []).run(backfills);
+      known = table;
+      return result;
+    }
+    const duplicates = duplicatesOf(tickets, rules);
+    const leftOut = new Set(duplicates.map(({ ticket }) => ticket));
+    const rest = new TicketTable(rules);
+    if (!rest.update(tickets.filter((ticket) => !leftOut.has(ticket)))) throw new RangeError('a ticket came twice');
+    return new Cycle(rest, nowMs, duplicates).run(backfills);
+  };
+}
 
 /** Whom a ticket found. */
 interface Candidates {
-  readonly ranks: readonly number[];
+  /** The first `count`, the nearest rating first. */
+  readonly places: Int32Array;
+  count: number;
   /** Other players in reach of the rating, those of them with a region in common, those of them who are blocked. */
-  readonly inWindow: number;
-  readonly inRegion: number;
-  readonly blocked: number;
+  inWindow: number;
+  inRegion: number;
+  blocked: number;
 }
 
-/** Tickets that go together; the team of each where roles had to be looked at. */
-interface Group {
-  readonly ranks: readonly number[];
-  readonly players: number;
-  readonly teams?: readonly number[];
+/** Tickets that go together; the team of each where roles had to be looked at. Used again for other ones. */
+class Group {
+  readonly places = new Int32Array(MATCH_PLAYERS_MAX);
+  count = 0;
+  players = 0;
+  teams: readonly number[] | undefined;
   /** Somebody was left out for want of a role. */
-  readonly lacksRoles: boolean;
+  lacksRoles = false;
 }
+
+/** Codes of a cycle's own reasons; 0: none. */
+const CODES = ['RATING_WINDOW', 'LATENCY', 'BLOCKED', 'ROLES_SHORT', 'COMBINATION', 'FILLING'] as const;
+type CycleCode = (typeof CODES)[number];
 
 class Cycle {
   readonly #pool: Pool;
   readonly #rules: Rules;
   readonly #nowMs: number;
+  readonly #leftOut: readonly LeftOut[];
   readonly #full: number;
   readonly #seats: TeamSeats;
   readonly #hasRoles: boolean;
   readonly #roleCounts: RoleCounts;
-  readonly #countsByRank: Int32Array[] = [];
-  readonly #nobody: Int32Array;
   readonly #packings = new Map<number, Packing>();
   readonly #matches: Match[] = [];
-  readonly #costs: Float64Array;
+  /** By place, why it waits: the code's number in {@link CODES} from 1 on, and up to two numbers. */
+  readonly #codes: Uint8Array;
+  readonly #why: Int32Array;
+  readonly #alsoWhy: Int32Array;
 
-  constructor(tickets: readonly Ticket[], nowMs: number, rules: Rules) {
+  // Written over and over, as a cycle asks for them tens of thousands of times.
+  readonly #found: Candidates;
+  readonly #costs: Float64Array;
+  readonly #sorted: Int32Array;
+  readonly #bySize: Int32Array;
+  readonly #groups = [new Group(), new Group(), new Group()] as const;
+  readonly #sizes = new Uint8Array(MATCH_PLAYERS_MAX + 1);
+  /** Regions that are tried, the best first; by bit, the candidates' players. */
+  readonly #tried: number[] = [];
+  readonly #playersIn: Int32Array;
+  /** Counts of roles of the group that is built, and by team. */
+  readonly #counts: Int32Array;
+  readonly #countsOfTeams: Int32Array;
+  readonly #playersOfTeams: Int32Array;
+
+  constructor(table: TicketTable, nowMs: number, duplicates: readonly LeftOut[]) {
+    const { rules } = table;
     this.#rules = rules;
     this.#nowMs = nowMs;
-    this.#pool = new Pool(tickets, nowMs, rules);
+    this.#pool = new Pool(table, nowMs);
+    this.#leftOut = [...this.#pool.leftOut, ...duplicates];
     this.#full = playersFull(rules);
     this.#seats = teamSeats(rules.roles, rules.teamSize);
-    this.#hasRoles = this.#seats.roles.length > 0;
-    this.#roleCounts = new RoleCounts(this.#seats);
-    this.#nobody = this.#roleCounts.of([]);
-    this.#costs = new Float64Array(this.#pool.tickets.length);
+    this.#hasRoles = table.hasRoles;
+    this.#roleCounts = table.roleCounts;
+    const { count, regions } = this.#pool;
+    this.#codes = new Uint8Array(count);
+    this.#why = new Int32Array(count);
+    this.#alsoWhy = new Int32Array(count);
+    const foundMax = Math.max(CHOICE_PLAYERS_MIN, CHOICE * this.#full);
+    this.#found = { places: new Int32Array(foundMax), count: 0, inWindow: 0, inRegion: 0, blocked: 0 };
+    this.#costs = new Float64Array(foundMax);
+    this.#sorted = new Int32Array(foundMax);
+    this.#bySize = new Int32Array(foundMax);
+    this.#playersIn = new Int32Array(regions.length);
+    this.#counts = new Int32Array(this.#roleCounts.sets);
+    this.#countsOfTeams = new Int32Array(rules.teams * this.#roleCounts.sets);
+    this.#playersOfTeams = new Int32Array(rules.teams);
   }
 
   run(backfills: readonly Backfill[]): MatchResult {
     const pool = this.#pool;
     const backfilled = this.#backfill(backfills);
-    const causes = new Map<number, WaitCause>();
-    for (let rank = 0; rank < pool.tickets.length; rank++) {
-      if (pool.isTaken[rank] === 1) continue;
-      const cause = this.#attempt(rank);
-      if (cause !== undefined) causes.set(rank, cause);
-    }
-    return { matches: this.#matches, backfilled, reasons: this.#reasons(causes) };
+    for (const place of pool.byAge) if (pool.isTaken[place] === 0) this.#attempt(place);
+    return { matches: this.#matches, backfilled, reasons: this.#reasons() };
   }
 
-  /** Makes a match around a ticket, or says why not. */
-  #attempt(anchor: number): WaitCause | undefined {
-    const { bots } = this.#rules;
+  /** Makes a match around a ticket, or notes why not. */
+  #attempt(anchor: number): void {
     const isOverdue = this.#pool.isOverdue[anchor] === 1;
-    const found = this.#gather(anchor, isOverdue ? REACH.WIDEST : REACH.OWN);
-    const group = this.#matchOf(anchor, found, isOverdue ? REACH.WIDEST : REACH.OWN);
-    if (group === undefined) return undefined;
-    if (!isOverdue || bots !== null) return this.#cause(anchor, found, group);
-    const anybody = this.#gather(anchor, REACH.ANY);
-    const widest = this.#matchOf(anchor, anybody, REACH.ANY);
-    return widest === undefined ? undefined : this.#cause(anchor, anybody, widest);
+    const reach = isOverdue ? REACH.WIDEST : REACH.OWN;
+    this.#gather(anchor, reach);
+    let group = this.#matchOf(anchor, reach);
+    if (group !== undefined && isOverdue && this.#rules.bots === null) {
+      this.#gather(anchor, REACH.ANY);
+      group = this.#matchOf(anchor, REACH.ANY);
+    }
+    if (group !== undefined) this.#note(anchor, group);
   }
 
   /** @returns undefined when a match was made, otherwise the largest group */
-  #matchOf(anchor: number, { ranks }: Candidates, reach: Reach): Group | undefined {
+  #matchOf(anchor: number, reach: Reach): Group | undefined {
     const { teams, teamSize, playersMin, partialAfterSeconds, bots } = this.#rules;
     const waitedSeconds = this.#pool.waitedMs[anchor]! / 1_000;
     const isOverdue = this.#pool.isOverdue[anchor] === 1;
@@ -128,12 +179,14 @@ class Cycle {
     // Where not even the smallest match comes about, there is nothing to build.
     const atLeast = mayHaveBots ? 1 : playersMin - this.#pool.size[anchor]!;
     let largest: Group | undefined;
-    for (const candidates of this.#byRegion(anchor, ranks, reach, atLeast)) {
-      const group = this.#build(anchor, candidates, teamSize, reach);
+    const tried = this.#tryRegions(anchor, reach, atLeast);
+    for (let at = 0; at < tried; at++) {
+      const count = this.#candidatesIn(this.#tried[at]!, anchor, reach);
+      const group = this.#build(anchor, count, teamSize, reach, largest);
       if (group.players === this.#full && this.#finish(group, teamSize, 0)) return undefined;
       if (largest === undefined || group.players > largest.players) largest = group;
     }
-    largest ??= this.#build(anchor, [], teamSize, reach);
+    largest ??= this.#build(anchor, 0, teamSize, reach);
     if (bots !== null) {
       const needed = isOverdue ? 1 : bots.peopleMin;
       if ((isOverdue || waitedSeconds >= bots.afterSeconds) && largest.players >= needed) {
@@ -148,8 +201,9 @@ class Cycle {
         seats * teams >= playersMin;
         seats--
       ) {
-        for (const candidates of this.#byRegion(anchor, ranks, reach, atLeast)) {
-          const group = this.#build(anchor, candidates, seats, reach);
+        for (let at = 0; at < tried; at++) {
+          const count = this.#candidatesIn(this.#tried[at]!, anchor, reach);
+          const group = this.#build(anchor, count, seats, reach, largest);
           if (group.players === seats * teams && this.#finish(group, seats, 0)) return undefined;
         }
       }
@@ -157,222 +211,265 @@ class Cycle {
     return largest;
   }
 
-  /** The others within reach, the nearest rating first, until there is choice enough. */
-  #gather(anchor: number, reach: Reach): Candidates {
-    const { rating, size, lower, higher, isOverdue } = this.#pool;
-    const windows = this.#pool.windows[reach];
-    const accepted = this.#pool.accepted[reach];
+  /** Finds the others within reach, the nearest rating first, until there is choice enough. */
+  #gather(anchor: number, reach: Reach): void {
+    const pool = this.#pool;
+    const { rating, size, lower, higher, rank } = pool;
+    const windows = pool.windows[reach];
+    const accepted = pool.accepted[reach];
     const own = rating[anchor]!;
     const window = windows[anchor]!;
     const regions = accepted[anchor]!;
-    const hasConflicts = this.#pool.hasConflicts(anchor);
-    const wanted = Math.max(CHOICE_PLAYERS_MIN, CHOICE * this.#full);
-    const ranks: number[] = [];
-    let [inWindow, inRegion, blocked] = [0, 0, 0];
+    const hasConflicts = pool.hasConflicts(anchor);
+    const { places } = this.#found;
+    let [count, inWindow, inRegion, blocked] = [0, 0, 0, 0];
     let below = lower[anchor]!;
     let above = higher[anchor]!;
-    let looks = isOverdue[anchor] === 1 ? LOOKS_OVERDUE_MAX : LOOKS_MAX;
-    while (inRegion - blocked < wanted && looks-- > 0) {
-      const down = below === -1 ? Infinity : own - rating[below]!;
-      const up = above === -1 ? Infinity : rating[above]! - own;
-      const distance = Math.min(down, up);
-      if (distance > window || distance === Infinity) break;
+    let down = below === -1 ? Infinity : own - rating[below]!;
+    let up = above === -1 ? Infinity : rating[above]! - own;
+    let looks = pool.isOverdue[anchor] === 1 ? LOOKS_OVERDUE_MAX : LOOKS_MAX;
+    // As many places as players are wanted hold everybody.
+    while (inRegion - blocked < places.length && looks-- > 0) {
       // Of two as near, the older: the same when the order of ratings is turned round.
-      const isBelow = down < up || (down === up && below < above);
+      const isBelow = down < up || (down === up && below !== -1 && above !== -1 && rank[below]! < rank[above]!);
+      const distance = isBelow ? down : up;
+      if (distance > window || distance === Infinity) break;
       const other = isBelow ? below : above;
-      if (isBelow) below = lower[below]!;
-      else above = higher[above]!;
+      if (isBelow) {
+        below = lower[below]!;
+        down = below === -1 ? Infinity : own - rating[below]!;
+      } else {
+        above = higher[above]!;
+        up = above === -1 ? Infinity : rating[above]! - own;
+      }
       if (distance > windows[other]!) continue;
-      inWindow += size[other]!;
+      const players = size[other]!;
+      inWindow += players;
       if ((regions & accepted[other]!) === 0) continue;
-      inRegion += size[other]!;
-      if (hasConflicts && this.#pool.conflict(anchor, other)) blocked += size[other]!;
-      else ranks.push(other);
+      inRegion += players;
+      if (hasConflicts && pool.conflict(anchor, other)) blocked += players;
+      else places[count++] = other;
     }
-    return { ranks, inWindow, inRegion, blocked };
+    const found = this.#found;
+    found.count = count;
+    found.inWindow = inWindow;
+    found.inRegion = inRegion;
+    found.blocked = blocked;
   }
 
-  /** Candidates of one region each, the best for the anchor first, those to prefer first. */
-  *#byRegion(anchor: number, ranks: readonly number[], reach: Reach, atLeast: number): Generator<readonly number[]> {
+  /** Sets which regions to try, the best for the anchor first; -1 stands for any. @returns how many */
+  #tryRegions(anchor: number, reach: Reach, atLeast: number): number {
     const { regions, latencyMs, size } = this.#pool;
-    const accepted = this.#pool.accepted[reach];
-    if (regions.length === 0) {
-      yield this.#byCost(anchor, ranks, -1);
-      return;
-    }
-    const tried: { bit: number; ms: number; players: number }[] = [];
+    const tried = this.#tried;
+    tried.length = 0;
+    if (regions.length === 0) return tried.push(-1);
+    if (this.#playersOf(this.#found.places, this.#found.count) < atLeast) return 0;
+    this.#countPlayers(reach);
+    const players = this.#playersIn;
+    const mask = this.#pool.accepted[reach][anchor]!;
     for (let bit = 0; bit < regions.length; bit++) {
-      if (((accepted[anchor]! >>> bit) & 1) === 0) continue;
-      let players = 0;
-      for (const rank of ranks) if ((accepted[rank]! >>> bit) & 1) players += size[rank]!;
-      if (players >= atLeast) tried.push({ bit, ms: latencyMs[anchor * regions.length + bit]!, players });
+      if (((mask >>> bit) & 1) === 1 && players[bit]! >= atLeast) tried.push(bit);
     }
+    if (tried.length === 1) return 1;
     const enough = this.#rules.playersMin - size[anchor]!;
+    const at = anchor * regions.length;
     // A region in which enough play before one in which too few do, and then the nearest.
     tried.sort(
       (a, b) =>
-        Number(b.players >= enough) - Number(a.players >= enough) ||
-        a.ms - b.ms ||
-        b.players - a.players ||
-        a.bit - b.bit,
+        Number(players[b]! >= enough) - Number(players[a]! >= enough) ||
+        latencyMs[at + a]! - latencyMs[at + b]! ||
+        players[b]! - players[a]! ||
+        a - b,
     );
-    for (const { bit } of tried.slice(0, REGIONS_TRIED_MAX)) {
-      const there = ranks.filter((rank) => ((accepted[rank]! >>> bit) & 1) === 1);
-      yield this.#byCost(anchor, there, bit);
+    return Math.min(tried.length, REGIONS_TRIED_MAX);
+  }
+
+  /** By region: players of those found who accept it. */
+  #countPlayers(reach: Reach): void {
+    const { size } = this.#pool;
+    const accepted = this.#pool.accepted[reach];
+    const { places, count } = this.#found;
+    const players = this.#playersIn.fill(0);
+    for (let i = 0; i < count; i++) {
+      const mask = accepted[places[i]!]!;
+      for (let bit = 0; bit < players.length; bit++) if ((mask >>> bit) & 1) players[bit]! += size[places[i]!]!;
     }
   }
 
-  /** Sorted, the cheapest first, of equal ones the oldest. Sorts by insertion: few, and near their order already. */
-  #byCost(anchor: number, ranks: readonly number[], region: number): number[] {
-    const { rating, waitedMs, latencyMs, regions } = this.#pool;
+  /**
+   * Sets the candidates of a region, the cheapest first, of equal ones the oldest. Sorts by insertion: few, and near their
+   * order already.
+   * @returns how many
+   */
+  #candidatesIn(region: number, anchor: number, reach: Reach): number {
+    const { rating, rank, waitedMs, latencyMs, regions } = this.#pool;
+    const accepted = this.#pool.accepted[reach];
     const { weights } = this.#rules;
+    const { places, count } = this.#found;
     const costs = this.#costs;
-    const sorted: number[] = [];
-    for (const rank of ranks) {
-      const ms = region === -1 ? 0 : latencyMs[rank * regions.length + region]!;
+    const sorted = this.#sorted;
+    let candidates = 0;
+    for (let i = 0; i < count; i++) {
+      const place = places[i]!;
+      if (region !== -1 && ((accepted[place]! >>> region) & 1) === 0) continue;
+      const ms = region === -1 ? 0 : latencyMs[place * regions.length + region]!;
       const cost =
-        weights.rating * Math.abs(rating[rank]! - rating[anchor]!) -
-        (weights.wait * waitedMs[rank]!) / 1_000 +
+        weights.rating * Math.abs(rating[place]! - rating[anchor]!) -
+        (weights.wait * waitedMs[place]!) / 1_000 +
         (weights.latency * ms) / 10;
-      costs[rank] = cost;
-      let at = sorted.length;
+      let at = candidates++;
       while (at > 0) {
-        const before = sorted[at - 1]!;
-        const order = costs[before]! - cost || before - rank;
-        if (order <= 0) break;
-        sorted[at] = before;
+        const before = costs[at - 1]!;
+        if (before < cost || (before === cost && rank[sorted[at - 1]!]! < rank[place]!)) break;
+        sorted[at] = sorted[at - 1]!;
+        costs[at] = before;
         at--;
       }
-      sorted[at] = rank;
+      sorted[at] = place;
+      costs[at] = cost;
     }
-    return sorted;
+    return candidates;
   }
 
-  /** Takes one after the other who goes with all before; in a second try the large parties first, which fit worse. */
-  #build(anchor: number, candidates: readonly number[], seats: number, reach: Reach): Group {
-    const group = this.#take(anchor, candidates, seats, reach);
+  /**
+   * Takes of the sorted candidates one after the other who goes with all before; in a second try the large parties first,
+   * which fit worse.
+   * @param keep a group that is still wanted
+   */
+  #build(anchor: number, count: number, seats: number, reach: Reach, keep?: Group): Group {
+    const [first, second, third] = this.#groups;
+    const group = this.#take(keep === first ? second : first, anchor, this.#sorted, count, seats, reach);
     const { teams } = this.#rules;
     const { size } = this.#pool;
     const wanted = teams * seats;
     if (teams === 1 || group.players === wanted) return group;
     let players = size[anchor]!;
     let largest = 1;
-    for (const rank of candidates) {
-      players += size[rank]!;
-      largest = Math.max(largest, size[rank]!);
+    for (let i = 0; i < count; i++) {
+      const of = size[this.#sorted[i]!]!;
+      players += of;
+      if (of > largest) largest = of;
     }
     if (players < wanted || (largest === 1 && size[anchor] === 1)) return group;
-    const bySize: number[] = [];
+    let ordered = 0;
     for (let wantedSize = largest; wantedSize > 0; wantedSize--) {
-      for (const rank of candidates) if (size[rank] === wantedSize) bySize.push(rank);
+      for (let i = 0; i < count; i++) {
+        if (size[this.#sorted[i]!] === wantedSize) this.#bySize[ordered++] = this.#sorted[i]!;
+      }
     }
-    const other = this.#take(anchor, bySize, seats, reach);
+    const spare = keep === third || group === third ? second : third;
+    const other = this.#take(spare === group ? first : spare, anchor, this.#bySize, count, seats, reach);
     return other.players > group.players ? other : group;
   }
 
-  #take(anchor: number, candidates: readonly number[], seats: number, reach: Reach): Group {
+  #take(group: Group, anchor: number, candidates: Int32Array, count: number, seats: number, reach: Reach): Group {
     const pool = this.#pool;
     const { rating, size } = pool;
     const windows = pool.windows[reach];
     const accepted = pool.accepted[reach];
     const { teams } = this.#rules;
     const wanted = teams * seats;
-    const ranks = [anchor];
-    const sizes = [size[anchor]!];
-    let teamOf: number[] | undefined = this.#hasRoles ? [0] : undefined;
+    const { places } = group;
+    const sizes = this.#sizes;
     let players = size[anchor]!;
+    places[0] = anchor;
+    group.count = 1;
+    group.players = players;
+    group.teams = undefined;
+    group.lacksRoles = false;
+    if (seats < players) return group;
+    sizes[0] = players;
     let isMixed = players > 1;
     let regions = accepted[anchor]!;
     let [low, high] = [rating[anchor]!, rating[anchor]!];
     let floor = low - windows[anchor]!;
     let ceiling = high + windows[anchor]!;
     let redeals = REDEALS_MAX;
-    const counts = this.#hasRoles ? Int32Array.from(this.#countsOf(anchor)) : this.#nobody;
-    let lacksRoles = false;
-    if (seats < players) return { ranks, players, lacksRoles };
-    for (const rank of candidates) {
-      if (players === wanted) break;
-      const of = size[rank]!;
-      const own = rating[rank]!;
-      const window = windows[rank]!;
+    if (this.#hasRoles && count > 0) this.#dealt(group, [0]);
+    for (let i = 0; i < count && players < wanted; i++) {
+      const place = candidates[i]!;
+      const of = size[place]!;
+      const own = rating[place]!;
+      const window = windows[place]!;
       if (players + of > wanted || of > seats || own < floor || own > ceiling) continue;
-      if (own - low > window || high - own > window || (regions & accepted[rank]!) === 0) continue;
-      if (pool.hasConflicts(rank) && ranks.some((other) => pool.conflict(rank, other))) continue;
-      if (teams > 1 && (isMixed || of > 1)) {
-        sizes.push(of);
-        if (!this.#packing(seats).fits(sizes)) {
-          sizes.pop();
-          continue;
-        }
-        sizes.pop();
-      }
-      if (teamOf !== undefined && !this.#roleCounts.hold(counts, this.#countsOf(rank), teams)) {
-        lacksRoles = true;
+      if (own - low > window || high - own > window || (regions & accepted[place]!) === 0) continue;
+      if (pool.hasConflicts(place) && this.#conflictsWith(group, place)) continue;
+      sizes[group.count] = of;
+      if (teams > 1 && (isMixed || of > 1) && !this.#packing(seats).fits(sizes, group.count + 1)) continue;
+      if (this.#hasRoles && !this.#deal(group, place, seats, redeals > 0)) {
+        // Whom no deal at all could seat has cost none.
+        if (this.#holdAll(place)) redeals--;
+        group.lacksRoles = true;
         continue;
       }
-      if (teamOf !== undefined) {
-        const dealt: number[] | undefined = this.#deal(ranks, teamOf, rank, seats, redeals > 0);
-        if (dealt === undefined) {
-          redeals--;
-          lacksRoles = true;
-          continue;
-        }
-        teamOf = dealt;
-        this.#roleCounts.add(counts, this.#countsOf(rank));
-      }
-      ranks.push(rank);
-      sizes.push(of);
+      places[group.count++] = place;
       players += of;
       isMixed ||= of > 1;
-      regions &= accepted[rank]!;
-      low = Math.min(low, own);
-      high = Math.max(high, own);
+      regions &= accepted[place]!;
+      if (own < low) low = own;
+      if (own > high) high = own;
       floor = Math.max(floor, own - window);
       ceiling = Math.min(ceiling, own + window);
     }
-    return { ranks, players, teams: teamOf, lacksRoles };
+    group.players = players;
+    return group;
   }
 
-  /** Teams with one more party such that all roles can be filled: beside the others, or all dealt anew. */
-  #deal(
-    ranks: readonly number[],
-    teamOf: readonly number[],
-    rank: number,
-    seats: number,
-    mayRedeal: boolean,
-  ): number[] | undefined {
+  #conflictsWith({ places, count }: Group, place: number): boolean {
+    for (let i = 0; i < count; i++) if (this.#pool.conflict(place, places[i]!)) return true;
+    return false;
+  }
+
+  /** Puts one more party into a team such that all roles can be filled: beside the others, or all dealt anew. */
+  #deal(group: Group, place: number, seats: number, mayRedeal: boolean): boolean {
+    if (!this.#holdAll(place)) return false;
+    const { wishes } = this.#pool.table;
+    const at = this.#pool.slot[place]! * this.#roleCounts.sets;
+    const of = this.#pool.size[place]!;
     for (let t = 0; t < this.#rules.teams; t++) {
-      const members = [...ranks.filter((_, i) => teamOf[i] === t), rank];
-      if (this.#playersOf(members) <= seats && this.#holdRoles(members)) return [...teamOf, t];
+      const atTeam = t * this.#roleCounts.sets;
+      if (this.#playersOfTeams[t]! + of > seats) continue;
+      if (!this.#roleCounts.hold(this.#countsOfTeams, atTeam, wishes, at, 1)) continue;
+      this.#roleCounts.add(this.#countsOfTeams, atTeam, wishes, at);
+      this.#roleCounts.add(this.#counts, 0, wishes, at);
+      this.#playersOfTeams[t]! += of;
+      group.teams = [...group.teams!, t];
+      return true;
     }
-    return mayRedeal ? this.#split([...ranks, rank], seats) : undefined;
+    if (!mayRedeal) return false;
+    const teams = this.#split([...group.places.subarray(0, group.count), place], seats);
+    if (teams === undefined) return false;
+    this.#dealt(group, teams, place);
+    return true;
   }
 
-  /** Whether these make a team in which everybody has a seat. */
-  #holdRoles(ranks: readonly number[]): boolean {
-    const counts = new Int32Array(this.#roleCounts.seats.length);
-    for (const rank of ranks) this.#roleCounts.add(counts, this.#countsOf(rank));
-    return this.#roleCounts.hold(counts, this.#nobody, 1);
+  /** Whether one more party could be seated if teams did not matter. */
+  #holdAll(place: number): boolean {
+    const at = this.#pool.slot[place]! * this.#roleCounts.sets;
+    return this.#roleCounts.hold(this.#counts, 0, this.#pool.table.wishes, at, this.#rules.teams);
   }
 
-  #countsOf(rank: number): Int32Array {
-    let counts = this.#countsByRank[rank];
-    if (counts === undefined) {
-      counts = this.#roleCounts.of(this.#pool.tickets[rank]!.players);
-      this.#countsByRank[rank] = counts;
+  /** Counts the roles of a group, and maybe of one more, anew. */
+  #dealt(group: Group, teams: readonly number[], more?: number): void {
+    const { slot, size, table } = this.#pool;
+    const { sets } = this.#roleCounts;
+    group.teams = teams;
+    this.#counts.fill(0);
+    this.#countsOfTeams.fill(0);
+    this.#playersOfTeams.fill(0);
+    for (let i = 0; i < teams.length; i++) {
+      const place = i < group.count ? group.places[i]! : more!;
+      const at = slot[place]! * sets;
+      this.#roleCounts.add(this.#counts, 0, table.wishes, at);
+      this.#roleCounts.add(this.#countsOfTeams, teams[i]! * sets, table.wishes, at);
+      this.#playersOfTeams[teams[i]!]! += size[place]!;
     }
-    return counts;
   }
 
-  #playersOf(ranks: readonly number[]): number {
+  #playersOf(places: Int32Array, count: number): number {
     let players = 0;
-    for (const rank of ranks) players += this.#pool.size[rank]!;
+    for (let i = 0; i < count; i++) players += this.#pool.size[places[i]!]!;
     return players;
-  }
-
-  #rolesOf(ranks: readonly number[]): Map<string, string> | undefined {
-    const players = ranks.flatMap((rank) => this.#pool.tickets[rank]!.players);
-    return fillRoles(players, this.#seats);
   }
 
   #packing(seats: number): Packing {
@@ -384,20 +481,18 @@ class Cycle {
     return packing;
   }
 
-  #split(ranks: readonly number[], seats: number): number[] | undefined {
-    const { teams, searchSteps, bots } = this.#rules;
-    const { tickets, size } = this.#pool;
-    const ofBot = bots?.mu ?? 0;
+  #split(places: readonly number[], seats: number): number[] | undefined {
+    const { teams, searchSteps } = this.#rules;
+    const { slot, size, table } = this.#pool;
+    const counts = this.#roleCounts;
     return splitTeams({
-      sizes: ranks.map((rank) => size[rank]!),
-      strengths: ranks.map((rank) => tickets[rank]!.players.reduce((sum, { mu }) => sum + mu - ofBot, 0)),
+      sizes: places.map((place) => size[place]!),
+      strengths: places.map((place) => table.strength[slot[place]!]!),
       teams,
       seats,
       steps: searchSteps,
       ...(this.#hasRoles
-        ? {
-            accepts: (parties) => this.#holdRoles(parties.map((p) => ranks[p]!)),
-          }
+        ? { roles: { counts, wishes: table.wishes, at: places.map((place) => slot[place]! * counts.sets) } }
         : {}),
     });
   }
@@ -411,31 +506,38 @@ class Cycle {
     const { mode, teams: teamCount, bots } = this.#rules;
     const pool = this.#pool;
     // By age, whatever the order in which they were found: the same group gives the same match.
-    const order = group.ranks.map((_, i) => i).sort((a, b) => group.ranks[a]! - group.ranks[b]!);
-    const ranks = order.map((i) => group.ranks[i]!);
-    const teamOf = this.#split(ranks, seats) ?? (group.teams && order.map((i) => group.teams![i]!));
+    const order = Array.from({ length: group.count }, (_, i) => i);
+    order.sort((a, b) => pool.rank[group.places[a]!]! - pool.rank[group.places[b]!]!);
+    const places = order.map((i) => group.places[i]!);
+    const teamOf = this.#split(places, seats) ?? (group.teams && order.map((i) => group.teams![i]!));
     if (teamOf === undefined) return false;
     const roles: Record<string, string> = {};
     const teams: Ticket[][] = Array.from({ length: teamCount }, () => []);
+    for (let i = 0; i < places.length; i++) teams[teamOf[i]!]!.push(pool.ticketAt(places[i]!));
     const botsOf = new Array<number>(teamCount).fill(0);
     const sides: Side[] = [];
     for (let t = 0; t < teamCount; t++) {
-      const members = ranks.filter((_, i) => teamOf[i] === t);
-      teams[t] = members.map((rank) => pool.tickets[rank]!);
-      if (this.#hasRoles) Object.assign(roles, Object.fromEntries(this.#rolesOf(members) ?? []));
-      const players = teams[t]!.flatMap((ticket) => ticket.players);
-      if (fillTo > 0) botsOf[t] = Math.max(0, (teamCount === 1 ? fillTo : seats) - players.length);
-      sides.push(...this.#sidesOf(players, botsOf[t]!));
+      if (this.#hasRoles) {
+        const filled = fillRoles(
+          teams[t]!.flatMap(({ players }) => players),
+          this.#seats,
+        );
+        for (const [playerId, role] of filled ?? []) roles[playerId] = role;
+      }
+      let players = 0;
+      for (const ticket of teams[t]!) players += ticket.players.length;
+      if (fillTo > 0 && bots !== null) botsOf[t] = Math.max(0, (teamCount === 1 ? fillTo : seats) - players);
+      this.#addSides(sides, teams[t]!, botsOf[t]!);
     }
     let [low, high, waitMsMax, isOverdue] = [Infinity, -Infinity, 0, false];
-    for (const rank of ranks) {
-      low = Math.min(low, pool.rating[rank]!);
-      high = Math.max(high, pool.rating[rank]!);
-      waitMsMax = Math.max(waitMsMax, pool.waitedMs[rank]!);
-      isOverdue ||= pool.isOverdue[rank] === 1;
-      pool.take(rank);
+    for (const place of places) {
+      low = Math.min(low, pool.rating[place]!);
+      high = Math.max(high, pool.rating[place]!);
+      waitMsMax = Math.max(waitMsMax, pool.waitedMs[place]!);
+      isOverdue ||= pool.isOverdue[place] === 1;
+      pool.take(place);
     }
-    const { region, latencyMsMax } = this.#regionOf(ranks, isOverdue);
+    const { region, latencyMsMax } = this.#regionOf(places, isOverdue);
     const quality = {
       ratingGap: high - low,
       winProbabilityError: winProbabilityError(sides),
@@ -443,42 +545,47 @@ class Cycle {
       waitMsMax,
       isOverdue,
     };
-    this.#matches.push({ mode, region, teams, bots: bots === null ? botsOf.fill(0) : botsOf, roles, quality });
+    this.#matches.push({ mode, region, teams, bots: botsOf, roles, quality });
     return true;
   }
 
   /** Everybody a side of its own, where a bot's chance is nobody's concern; or the team, with its bots. */
-  #sidesOf(players: readonly TicketPlayer[], botCount: number): Side[] {
+  #addSides(sides: Side[], team: readonly Ticket[], botCount: number): void {
     const { teams, bots } = this.#rules;
-    const all = players.map(({ mu, sigma }) => ({ mu, sigmaSquared: sigma * sigma }));
-    if (teams === 1) return all;
-    if (bots !== null) for (let i = 0; i < botCount; i++) all.push({ mu: bots.mu, sigmaSquared: bots.sigma ** 2 });
-    return [
-      all.reduce((sum, { mu, sigmaSquared }) => ({ mu: sum.mu + mu, sigmaSquared: sum.sigmaSquared + sigmaSquared }), {
-        mu: 0,
-        sigmaSquared: 0,
-      }),
-    ];
+    let [sumMu, sumSigmaSquared] = [0, 0];
+    for (const { players } of team) {
+      for (const { mu, sigma } of players) {
+        if (teams === 1) sides.push({ mu, sigmaSquared: sigma * sigma });
+        sumMu += mu;
+        sumSigmaSquared += sigma * sigma;
+      }
+    }
+    if (teams === 1) return;
+    for (let i = 0; i < botCount; i++) {
+      sumMu += bots!.mu;
+      sumSigmaSquared += bots!.sigma ** 2;
+    }
+    sides.push({ mu: sumMu, sigmaSquared: sumSigmaSquared });
   }
 
   /** The region in common whose worst latency is least, and then the sum of all. */
-  #regionOf(ranks: readonly number[], isOverdue: boolean): { region: string | null; latencyMsMax: number | null } {
+  #regionOf(places: readonly number[], isOverdue: boolean): { region: string | null; latencyMsMax: number | null } {
     const { regions, latencyMs, accepted } = this.#pool;
     // The narrowest reach that leaves a region is the one the group was found with.
     for (const masks of isOverdue ? accepted : [accepted[REACH.OWN]]) {
       let common = ANY_REGION;
       let hasMeasured = false;
-      for (const rank of ranks) {
-        common &= masks[rank]!;
-        hasMeasured ||= masks[rank] !== ANY_REGION;
+      for (const place of places) {
+        common &= masks[place]!;
+        hasMeasured ||= masks[place] !== ANY_REGION;
       }
       if (!hasMeasured) return { region: null, latencyMsMax: null };
       let best = { bit: -1, max: Infinity, sum: Infinity };
       for (let bit = 0; bit < regions.length; bit++) {
         if (((common >>> bit) & 1) === 0) continue;
         let [max, sum] = [0, 0];
-        for (const rank of ranks) {
-          const ms = latencyMs[rank * regions.length + bit]!;
+        for (const place of places) {
+          const ms = latencyMs[place * regions.length + bit]!;
           max = Math.max(max, ms);
           sum += ms;
         }
@@ -489,79 +596,104 @@ class Cycle {
     throw new Error('a match without a region in common');
   }
 
-  #cause(anchor: number, { inWindow, inRegion, blocked, ranks }: Candidates, group: Group): WaitCause {
+  /** Notes why a ticket waits. */
+  #note(anchor: number, group: Group): void {
     const { playersMin, partialAfterSeconds } = this.#rules;
-    const { rating, size, windows, waitedMs } = this.#pool;
+    const { size, waitedMs } = this.#pool;
+    const { inWindow, inRegion, blocked } = this.#found;
     const needed = playersMin - size[anchor]!;
-    if (inWindow < needed) {
-      const window = windows[REACH.OWN][anchor]!;
-      return {
-        code: 'RATING_WINDOW',
-        withinMin: rating[anchor]! - window,
-        withinMax: rating[anchor]! + window,
-        candidates: inWindow,
-        playersMin,
-      };
-    }
-    if (inRegion < needed || this.#mostInOneRegion(anchor, ranks) + blocked < needed) {
-      const candidates = Math.min(inRegion, this.#mostInOneRegion(anchor, ranks) + blocked);
-      return { code: 'LATENCY', withinMs: this.#withinMs(anchor), candidates, playersMin };
-    }
-    if (inRegion - blocked < needed) return { code: 'BLOCKED', candidates: inRegion, blocked, playersMin };
+    if (inWindow < needed) return this.#noteCode(anchor, 'RATING_WINDOW', inWindow);
+    const there = Math.min(inRegion, this.#mostInOneRegion(anchor) + blocked);
+    if (there < needed) return this.#noteCode(anchor, 'LATENCY', there);
+    if (inRegion - blocked < needed) return this.#noteCode(anchor, 'BLOCKED', inRegion, blocked);
     if (group.players < playersMin) {
-      return { code: group.lacksRoles ? 'ROLES_SHORT' : 'COMBINATION', candidates: inRegion - blocked };
+      return this.#noteCode(anchor, group.lacksRoles ? 'ROLES_SHORT' : 'COMBINATION', inRegion - blocked);
     }
-    const startsInMs = partialAfterSeconds * 1_000 - waitedMs[anchor]!;
-    if (startsInMs <= 0) return { code: 'COMBINATION', candidates: inRegion - blocked };
-    return { code: 'FILLING', players: group.players, playersWanted: this.#full, startsInMs };
+    if (partialAfterSeconds * 1_000 - waitedMs[anchor]! <= 0) {
+      return this.#noteCode(anchor, 'COMBINATION', inRegion - blocked);
+    }
+    this.#noteCode(anchor, 'FILLING', group.players);
   }
 
-  #mostInOneRegion(anchor: number, ranks: readonly number[]): number {
-    const { regions, size } = this.#pool;
-    const accepted = this.#pool.accepted[REACH.OWN];
-    if (regions.length === 0) return this.#playersOf(ranks);
+  #noteCode(place: number, code: CycleCode, why: number, alsoWhy = 0): void {
+    this.#codes[place] = CODES.indexOf(code) + 1;
+    this.#why[place] = why;
+    this.#alsoWhy[place] = alsoWhy;
+  }
+
+  /** Players of those found, in the region that most of them accept as the anchor does. */
+  #mostInOneRegion(anchor: number): number {
+    const { regions } = this.#pool;
+    if (regions.length === 0) return this.#playersOf(this.#found.places, this.#found.count);
+    this.#countPlayers(REACH.OWN);
+    const mask = this.#pool.accepted[REACH.OWN][anchor]!;
     let most = 0;
     for (let bit = 0; bit < regions.length; bit++) {
-      if (((accepted[anchor]! >>> bit) & 1) === 0) continue;
-      let players = 0;
-      for (const rank of ranks) if ((accepted[rank]! >>> bit) & 1) players += size[rank]!;
-      most = Math.max(most, players);
+      if ((mask >>> bit) & 1) most = Math.max(most, this.#playersIn[bit]!);
     }
     return most;
   }
 
   /** The worst latency that the ticket accepts by now, ms. */
-  #withinMs(rank: number): number {
+  #withinMs(place: number): number {
     const { regions, latencyMs } = this.#pool;
     const { latencyWindowMs } = this.#rules;
-    const grown = latencyWindowMs.start + (latencyWindowMs.growthPerSecond * this.#pool.waitedMs[rank]!) / 1_000;
+    const grown = latencyWindowMs.start + (latencyWindowMs.growthPerSecond * this.#pool.waitedMs[place]!) / 1_000;
     let within = Math.min(latencyWindowMs.max, grown);
     for (let bit = 0; bit < regions.length; bit++) {
-      if ((this.#pool.accepted[REACH.OWN][rank]! >>> bit) & 1) {
-        within = Math.max(within, latencyMs[rank * regions.length + bit]!);
+      if ((this.#pool.accepted[REACH.OWN][place]! >>> bit) & 1) {
+        within = Math.max(within, latencyMs[place * regions.length + bit]!);
       }
     }
     return within;
   }
 
-  #reasons(causes: ReadonlyMap<number, WaitCause>): Map<string, WaitReason> {
+  #reasons(): Map<string, WaitReason> {
     const pool = this.#pool;
     const { playersMin, bots, deadlineSeconds } = this.#rules;
     const promisedMs = bots === null ? null : 1_000 * (bots.peopleMin === 1 ? bots.afterSeconds : deadlineSeconds);
     const reasons = new Map<string, WaitReason>();
-    for (const { ticket, cause } of pool.leftOut) {
+    for (const { ticket, cause } of this.#leftOut) {
       const waitedMs = Math.max(0, this.#nowMs - ticket.createdAtMs);
       reasons.set(ticket.ticketId, { waitedMs, placedInMs: null, ...cause });
     }
-    for (const [rank, cause] of causes) {
+    const isTooFew = pool.players < playersMin;
+    for (const place of pool.byAge) {
       // Who was passed over as a first one may have gone along with a later one.
-      if (pool.isTaken[rank] === 1) continue;
-      const waitedMs = pool.waitedMs[rank]!;
+      if (pool.isTaken[place] === 1) continue;
+      const waitedMs = pool.waitedMs[place]!;
       const placedInMs = promisedMs === null ? null : Math.max(0, promisedMs - waitedMs);
-      const why: WaitCause = pool.players < playersMin ? { code: 'TOO_FEW', players: pool.players, playersMin } : cause;
-      reasons.set(pool.tickets[rank]!.ticketId, Object.assign(why, { waitedMs, placedInMs }));
+      const why: WaitReason = isTooFew
+        ? { waitedMs, placedInMs, code: 'TOO_FEW', players: pool.players, playersMin }
+        : this.#reasonOf(place, waitedMs, placedInMs);
+      reasons.set(pool.ticketAt(place).ticketId, why);
     }
     return reasons;
+  }
+
+  #reasonOf(place: number, waitedMs: number, placedInMs: number | null): WaitReason {
+    const { playersMin, partialAfterSeconds } = this.#rules;
+    const code = CODES[this.#codes[place]! - 1]!;
+    const candidates = this.#why[place]!;
+    switch (code) {
+      case 'RATING_WINDOW': {
+        const rating = this.#pool.rating[place]!;
+        const window = this.#pool.windows[REACH.OWN][place]!;
+        const [withinMin, withinMax] = [rating - window, rating + window];
+        return { waitedMs, placedInMs, code, withinMin, withinMax, candidates, playersMin };
+      }
+      case 'LATENCY':
+        return { waitedMs, placedInMs, code, withinMs: this.#withinMs(place), candidates, playersMin };
+      case 'BLOCKED':
+        return { waitedMs, placedInMs, code, candidates, blocked: this.#alsoWhy[place]!, playersMin };
+      case 'ROLES_SHORT':
+      case 'COMBINATION':
+        return { waitedMs, placedInMs, code, candidates };
+      case 'FILLING': {
+        const startsInMs = partialAfterSeconds * 1_000 - waitedMs;
+        return { waitedMs, placedInMs, code, players: candidates, playersWanted: this.#full, startsInMs };
+      }
+    }
   }
 
   /** Tickets for the free seats of running matches: the oldest that fit, to the weaker side. */
@@ -593,10 +725,10 @@ class Cycle {
     for (const { team, mu } of players) if (team < sums.length) sums[team]! += mu;
     const teams: Ticket[][] = free.map(() => []);
     const taken: number[] = [];
-    for (const rank of this.#acceptableFor(running)) {
-      const ticket = pool.tickets[rank]!;
-      const size = pool.size[rank]!;
-      if (pool.hasConflicts(rank) && taken.some((other) => pool.conflict(rank, other))) continue;
+    for (const place of this.#acceptableFor(running)) {
+      const ticket = pool.ticketAt(place);
+      const size = pool.size[place]!;
+      if (pool.hasConflicts(place) && taken.some((other) => pool.conflict(place, other))) continue;
       let weakest = -1;
       for (let t = 0; t < free.length; t++) {
         if (free[t]! < size || (weakest !== -1 && sums[t]! >= sums[weakest]!)) continue;
@@ -607,8 +739,8 @@ class Cycle {
       teams[weakest]!.push(ticket);
       free[weakest]! -= size;
       for (const { mu } of ticket.players) sums[weakest]! += mu;
-      taken.push(rank);
-      pool.take(rank);
+      taken.push(place);
+      pool.take(place);
       if (free.every((seats) => seats === 0)) break;
     }
     return taken.length > 0 ? teams : undefined;
@@ -625,31 +757,31 @@ class Cycle {
     const bit = region === null ? -1 : pool.regions.indexOf(region);
     const there = new Set(players.map(({ playerId }) => playerId));
     const unwanted = new Set(players.flatMap(({ blocked }) => blocked));
-    const ranks: number[] = [];
+    const places: number[] = [];
     let below = isEmpty ? -1 : pool.atMost(mean);
     let above = below === -1 ? pool.lowest() : pool.higher[below]!;
     for (let looks = 0; looks < LOOKS_OVERDUE_MAX && (below !== -1 || above !== -1); looks++) {
       const down = below === -1 ? Infinity : mean - pool.rating[below]!;
       const up = above === -1 ? Infinity : isEmpty ? 0 : pool.rating[above]! - mean;
       const distance = Math.min(down, up);
-      const isBelow = down < up || (down === up && below < above);
-      const rank = isBelow ? below : above;
+      const isBelow = down < up || (down === up && below !== -1 && (above === -1 || pool.rank[below]! < pool.rank[above]!));
+      const place = isBelow ? below : above;
       if (isBelow) below = pool.lower[below]!;
       else above = pool.higher[above]!;
       if (distance > window) {
         // Past the deadline a ticket goes anywhere; the match has no deadline.
-        if (pool.isOverdue[rank] === 0 && distance > this.#rules.ratingWindow.max) break;
-        if (pool.isOverdue[rank] === 0) continue;
+        if (pool.isOverdue[place] === 0 && distance > this.#rules.ratingWindow.max) break;
+        if (pool.isOverdue[place] === 0) continue;
       }
-      const ticket = pool.tickets[rank]!;
-      if (!ticket.acceptsBackfill || pool.size[rank]! > most || distance > pool.windows[REACH.OWN][rank]!) continue;
-      const regions = pool.accepted[REACH.OWN][rank]!;
+      const ticket = pool.ticketAt(place);
+      if (!ticket.acceptsBackfill || pool.size[place]! > most || distance > pool.windows[REACH.OWN][place]!) continue;
+      const regions = pool.accepted[REACH.OWN][place]!;
       if (region !== null && regions !== ANY_REGION && (bit === -1 || ((regions >>> bit) & 1) === 0)) continue;
       if (ticket.blocked.some((id) => there.has(id))) continue;
       if (ticket.players.some(({ playerId }) => there.has(playerId) || unwanted.has(playerId))) continue;
-      ranks.push(rank);
+      places.push(place);
     }
-    return ranks.sort((a, b) => a - b);
+    return places.sort((a, b) => pool.rank[a]! - pool.rank[b]!);
   }
 
   /** Slots and seats of a team that nobody of a running match has. */

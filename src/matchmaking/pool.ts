@@ -1,36 +1,39 @@
 /**
- * The tickets of one cycle as columns: by age, linked in the order of ratings, with what each accepts by now. Built anew
- * for every cycle, in about the time it takes to sort.
+ * The tickets of one cycle as columns, with what each accepts by now, in the order of ratings: who is near in rating is
+ * near in memory. An index of these columns is a ticket's place.
  */
-import { latencyWindowMsOf, type Rules, ratingWindowOf, ticketRating } from './rules.ts';
-import { fillRoles, teamSeats } from './teams.ts';
-import type { Ticket, WaitCause } from './ticket.ts';
-
-/** Regions of a pool, one bit each; of more, those that the fewest tickets measured count as not measured. */
-const REGIONS_MAX = 30;
-/** What a ticket accepts that measured nothing: every region. */
-export const ANY_REGION = 2 ** REGIONS_MAX - 1;
+import { latencyWindowMsOf, ratingWindowOf } from './rules.ts';
+import { ANY_REGION, type LeftOut, type TicketTable } from './ticket-table.ts';
+import type { Ticket } from './ticket.ts';
 
 /** How far who is past no deadline goes along: as far as it would by itself, as far as it ever would, or anywhere. */
 export type Reach = 0 | 1 | 2;
 export const REACH = { OWN: 0, WIDEST: 1, ANY: 2 } as const satisfies Record<string, Reach>;
 
 export class Pool {
-  /** Who can be matched, the oldest first; an index of this list is a ticket's rank. */
-  readonly tickets: readonly Ticket[];
-  /** The rest, and why. */
-  readonly leftOut: readonly { readonly ticket: Ticket; readonly cause: WaitCause }[];
+  readonly table: TicketTable;
+  /** Who can be matched. */
+  readonly count: number;
+  /** The rest, and why; the oldest first. */
+  readonly leftOut: readonly LeftOut[];
+  /** Places, the oldest first. */
+  readonly byAge: Int32Array;
   /** Ascending. */
   readonly regions: readonly string[];
+
+  // By place.
+  readonly slot: Int32Array;
+  /** Index in {@link byAge}: smaller is older. */
+  readonly rank: Int32Array;
   readonly waitedMs: Float64Array;
   readonly rating: Float64Array;
   readonly size: Uint8Array;
   readonly isOverdue: Uint8Array;
-  /** By reach and rank: distance of ratings that is accepted, in mu. */
+  /** By reach and place: distance of ratings that is accepted, in mu. */
   readonly windows: readonly [Float64Array, Float64Array, Float64Array];
-  /** By reach and rank: regions that are accepted, as bits. */
+  /** By reach and place: regions that are accepted, as bits. */
   readonly accepted: readonly [Int32Array, Int32Array, Int32Array];
-  /** By rank x regions, ms; 0 where nothing was measured. */
+  /** By place x regions, ms; 0 where nothing was measured. */
   readonly latencyMs: Uint16Array;
   /** Of tickets that are still here: the next lower and the next higher rating, -1 at the ends. */
   readonly lower: Int32Array;
@@ -39,208 +42,119 @@ export class Pool {
   /** Players of all tickets that are still here. */
   players = 0;
 
-  readonly #byRating: Int32Array;
-  readonly #conflicts: Map<number, Set<number>>;
-
-  constructor(tickets: readonly Ticket[], nowMs: number, rules: Rules) {
-    const byAge = [...tickets].sort((a, b) => a.createdAtMs - b.createdAtMs || (a.ticketId < b.ticketId ? -1 : 1));
-    const leftOut: { ticket: Ticket; cause: WaitCause }[] = [];
-    const possible = byAge.filter((ticket) => {
-      const cause = standsInItsOwnWay(ticket, rules);
-      if (cause !== undefined) leftOut.push({ ticket, cause });
-      return cause === undefined;
-    });
-    const { eligible, rankOfPlayer } = withoutDuplicates(possible, leftOut);
-    const n = eligible.length;
-    this.tickets = eligible;
-    this.leftOut = leftOut;
+  constructor(table: TicketTable, nowMs: number) {
+    const n = table.byRating.length;
+    this.table = table;
+    this.count = n;
+    this.regions = table.regions;
+    this.slot = table.byRating;
+    this.byAge = new Int32Array(n);
+    this.rank = new Int32Array(n);
     this.waitedMs = new Float64Array(n);
     this.rating = new Float64Array(n);
     this.size = new Uint8Array(n);
     this.isOverdue = new Uint8Array(n);
     this.isTaken = new Uint8Array(n);
+    this.lower = new Int32Array(n);
+    this.higher = new Int32Array(n);
     this.windows = [new Float64Array(n), new Float64Array(n), new Float64Array(n).fill(Infinity)];
-    const deadlineMs = rules.deadlineSeconds * 1_000;
-    for (let rank = 0; rank < n; rank++) {
-      const { players, createdAtMs } = eligible[rank]!;
-      // A clock that was set back makes nobody younger than new.
-      const waitedMs = Math.max(0, nowMs - createdAtMs);
-      const isOverdue = waitedMs >= deadlineMs;
-      this.waitedMs[rank] = waitedMs;
-      this.rating[rank] = ticketRating(rules, players);
-      this.size[rank] = players.length;
-      this.players += players.length;
-      this.isOverdue[rank] = isOverdue ? 1 : 0;
-      this.windows[REACH.OWN][rank] = isOverdue ? Infinity : ratingWindowOf(rules, waitedMs);
-      this.windows[REACH.WIDEST][rank] = isOverdue ? Infinity : rules.ratingWindow.max;
-    }
-    this.regions = regionsOf(eligible);
+    this.accepted = [new Int32Array(n), new Int32Array(n), new Int32Array(n)];
     this.latencyMs = new Uint16Array(n * this.regions.length);
-    this.accepted = this.#acceptedRegions(rules);
-    this.#byRating = this.#sortByRating();
-    this.lower = new Int32Array(n).fill(-1);
-    this.higher = new Int32Array(n).fill(-1);
-    for (let at = 1; at < n; at++) {
-      this.lower[this.#byRating[at]!] = this.#byRating[at - 1]!;
-      this.higher[this.#byRating[at - 1]!] = this.#byRating[at]!;
+    for (let place = 0; place < n; place++) this.#settle(place, nowMs);
+    const leftOut: LeftOut[] = [];
+    if (n < table.byAge.length) {
+      for (const slot of table.byAge) {
+        const cause = table.causes[slot];
+        if (cause !== undefined) leftOut.push({ ticket: table.tickets[slot]!, cause });
+      }
     }
-    this.#conflicts = conflictsOf(eligible, rankOfPlayer);
+    this.leftOut = leftOut;
+  }
+
+  #settle(place: number, nowMs: number): void {
+    const { table, count } = this;
+    const { rules } = table;
+    const slot = this.slot[place]!;
+    // A clock that was set back makes nobody younger than new.
+    const waitedMs = Math.max(0, nowMs - table.createdAtMs[slot]!);
+    const isOverdue = waitedMs >= rules.deadlineSeconds * 1_000;
+    const rank = table.rank[slot]!;
+    this.rank[place] = rank;
+    this.byAge[rank] = place;
+    this.waitedMs[place] = waitedMs;
+    this.rating[place] = table.rating[slot]!;
+    this.size[place] = table.size[slot]!;
+    this.players += table.size[slot]!;
+    this.isOverdue[place] = isOverdue ? 1 : 0;
+    this.windows[REACH.OWN][place] = isOverdue ? Infinity : ratingWindowOf(rules, waitedMs);
+    this.windows[REACH.WIDEST][place] = isOverdue ? Infinity : rules.ratingWindow.max;
+    this.lower[place] = place - 1;
+    this.higher[place] = place + 1 === count ? -1 : place + 1;
+    this.#settleRegions(place, slot, waitedMs, isOverdue);
+  }
+
+  #settleRegions(place: number, slot: number, waitedMs: number, isOverdue: boolean): void {
+    const { table, accepted, latencyMs } = this;
+    const [own, widest, any] = accepted;
+    const regions = this.regions.length;
+    const measured = table.measured[slot]!;
+    if (measured === 0) {
+      own[place] = widest[place] = any[place] = ANY_REGION;
+      return;
+    }
+    // The nearest region is always good enough: nobody waits for being far from all of them.
+    const nearestMs = table.nearestMs[slot]!;
+    const ownMs = Math.max(latencyWindowMsOf(table.rules, waitedMs), nearestMs);
+    const widestMs = Math.max(table.rules.latencyWindowMs.max, nearestMs);
+    let [ownMask, widestMask] = [0, 0];
+    for (let bit = 0; bit < regions; bit++) {
+      const ms = table.latencyMs[slot * regions + bit]!;
+      latencyMs[place * regions + bit] = ms;
+      if (ms <= ownMs) ownMask |= 1 << bit;
+      if (ms <= widestMs) widestMask |= 1 << bit;
+    }
+    own[place] = isOverdue ? measured : ownMask & measured;
+    widest[place] = isOverdue ? measured : widestMask & measured;
+    any[place] = measured;
+  }
+
+  ticketAt(place: number): Ticket {
+    return this.table.tickets[this.slot[place]!]!;
   }
 
   /** Removes a ticket: it is in a match. */
-  take(rank: number): void {
-    this.isTaken[rank] = 1;
-    this.players -= this.size[rank]!;
-    const [lower, higher] = [this.lower[rank]!, this.higher[rank]!];
+  take(place: number): void {
+    this.isTaken[place] = 1;
+    this.players -= this.size[place]!;
+    const [lower, higher] = [this.lower[place]!, this.higher[place]!];
     if (lower !== -1) this.higher[lower] = higher;
     if (higher !== -1) this.lower[higher] = lower;
   }
 
-  hasConflicts(rank: number): boolean {
-    return this.#conflicts.has(rank);
+  hasConflicts(place: number): boolean {
+    return this.table.blocks.counts[this.slot[place]!]! > 0;
   }
 
   /** Whether somebody of one has blocked somebody of the other. */
   conflict(a: number, b: number): boolean {
-    return this.#conflicts.get(a)?.has(b) ?? false;
+    return this.table.blocks.has(this.slot[a]!, this.slot[b]!);
   }
 
   /** The ticket still here with the highest rating that is at most this; -1 if there is none. */
   atMost(rating: number): number {
     let low = 0;
-    let high = this.#byRating.length;
+    let high = this.count;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.rating[this.#byRating[middle]!]! <= rating) low = middle + 1;
+      if (this.rating[middle]! <= rating) low = middle + 1;
       else high = middle;
     }
-    for (let at = low - 1; at >= 0; at--) {
-      const rank = this.#byRating[at]!;
-      if (this.isTaken[rank] === 0) return rank;
-    }
+    for (let place = low - 1; place >= 0; place--) if (this.isTaken[place] === 0) return place;
     return -1;
   }
 
   /** The ticket still here with the lowest rating; -1 if there is none. */
   lowest(): number {
-    return this.#byRating.find((rank) => this.isTaken[rank] === 0) ?? -1;
+    return this.isTaken.indexOf(0);
   }
-
-  #acceptedRegions(rules: Rules): [Int32Array, Int32Array, Int32Array] {
-    const n = this.tickets.length;
-    const accepted: [Int32Array, Int32Array, Int32Array] = [new Int32Array(n), new Int32Array(n), new Int32Array(n)];
-    const bitOf = new Map(this.regions.map((region, bit) => [region, bit]));
-    for (let rank = 0; rank < n; rank++) {
-      const { latencies } = this.tickets[rank]!;
-      const own = latencyWindowMsOf(rules, this.waitedMs[rank]!);
-      let nearest = Infinity;
-      let measured = 0;
-      const at = rank * this.regions.length;
-      for (const region in latencies) {
-        const bit = bitOf.get(region);
-        if (bit === undefined) continue;
-        const ms = latencies[region]!;
-        this.latencyMs[at + bit] = ms;
-        measured |= 1 << bit;
-        if (ms < nearest) nearest = ms;
-      }
-      if (measured === 0) {
-        for (const masks of accepted) masks[rank] = ANY_REGION;
-        continue;
-      }
-      const within = (windowMs: number): number => {
-        let mask = 0;
-        // The nearest region is always good enough: nobody waits for being far from all of them.
-        const limit = Math.max(windowMs, nearest);
-        for (let bit = 0; bit < this.regions.length; bit++) {
-          if ((measured >>> bit) & 1 && this.latencyMs[at + bit]! <= limit) mask |= 1 << bit;
-        }
-        return mask;
-      };
-      const isOverdue = this.isOverdue[rank] === 1;
-      accepted[REACH.OWN][rank] = isOverdue ? measured : within(own);
-      accepted[REACH.WIDEST][rank] = isOverdue ? measured : within(rules.latencyWindowMs.max);
-      accepted[REACH.ANY][rank] = measured;
-    }
-    return accepted;
-  }
-
-  #sortByRating(): Int32Array {
-    const { rating } = this;
-    return Int32Array.from(rating.keys()).sort((a, b) => rating[a]! - rating[b]! || a - b);
-  }
-}
-
-/** Why no match of these rules can ever take the ticket, if so: what a queue refuses at once. */
-export function standsInItsOwnWay({ players }: Pick<Ticket, 'players'>, rules: Rules): WaitCause | undefined {
-  if (players.length > rules.teamSize) return { code: 'PARTY_SIZE', size: players.length, sizeMax: rules.teamSize };
-  const hasWishes = players.some(({ roles }) => roles !== undefined);
-  if (hasWishes && fillRoles(players, teamSeats(rules.roles, rules.teamSize)) === undefined) return { code: 'ROLES' };
-  return undefined;
-}
-
-/** Of tickets that have a player in common, the oldest. */
-function withoutDuplicates(
-  byAge: readonly Ticket[],
-  leftOut: { ticket: Ticket; cause: WaitCause }[],
-): { eligible: readonly Ticket[]; rankOfPlayer: Map<string, number> } {
-  const rankOfPlayer = new Map<string, number>();
-  let players = 0;
-  for (let rank = 0; rank < byAge.length; rank++) {
-    const party = byAge[rank]!.players;
-    players += party.length;
-    for (const { playerId } of party) rankOfPlayer.set(playerId, rank);
-  }
-  // The usual case costs no second look at every player.
-  if (rankOfPlayer.size === players) return { eligible: byAge, rankOfPlayer };
-  rankOfPlayer.clear();
-  const eligible: Ticket[] = [];
-  for (const ticket of byAge) {
-    const ids = new Set(ticket.players.map(({ playerId }) => playerId));
-    const other = [...ids].find((playerId) => rankOfPlayer.has(playerId));
-    if (other !== undefined) {
-      const { ticketId } = eligible[rankOfPlayer.get(other)!]!;
-      leftOut.push({ ticket, cause: { code: 'DUPLICATE', ticketId } });
-      continue;
-    }
-    // Somebody twice in one party is a fault of the ticket itself.
-    if (ids.size < ticket.players.length) {
-      leftOut.push({ ticket, cause: { code: 'DUPLICATE', ticketId: ticket.ticketId } });
-      continue;
-    }
-    for (const playerId of ids) rankOfPlayer.set(playerId, eligible.length);
-    eligible.push(ticket);
-  }
-  return { eligible, rankOfPlayer };
-}
-
-function regionsOf(tickets: readonly Ticket[]): string[] {
-  const counts = new Map<string, number>();
-  for (const { latencies } of tickets) {
-    for (const region in latencies) counts.set(region, (counts.get(region) ?? 0) + 1);
-  }
-  const byUse = [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-  return byUse
-    .slice(0, REGIONS_MAX)
-    .map(([region]) => region)
-    .sort();
-}
-
-/** Who must not meet whom; both ways. */
-function conflictsOf(tickets: readonly Ticket[], rankOfPlayer: ReadonlyMap<string, number>): Map<number, Set<number>> {
-  const conflicts = new Map<number, Set<number>>();
-  const add = (a: number, b: number): void => {
-    const known = conflicts.get(a);
-    if (known === undefined) conflicts.set(a, new Set([b]));
-    else known.add(b);
-  };
-  for (const [rank, { blocked }] of tickets.entries()) {
-    for (const playerId of blocked) {
-      const other = rankOfPlayer.get(playerId);
-      if (other === undefined || other === rank) continue;
-      add(rank, other);
-      add(other, rank);
-    }
-  }
-  return conflicts;
 }

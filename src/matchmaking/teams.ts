@@ -62,12 +62,15 @@ export function fillRoles(
 export class RoleCounts {
   /** By set of roles, as bits: seats for players who play nothing outside of it. */
   readonly seats: Int32Array;
+  /** How many sets of roles there are. */
+  readonly sets: number;
   readonly #roles: readonly string[];
 
   constructor({ roles, open }: TeamSeats) {
     this.#roles = [...new Set(roles)];
-    this.seats = new Int32Array(2 ** this.#roles.length);
-    for (let set = 0; set < this.seats.length; set++) {
+    this.sets = 2 ** this.#roles.length;
+    this.seats = new Int32Array(this.sets);
+    for (let set = 0; set < this.sets; set++) {
       this.seats[set] = open + roles.filter((role) => (set >>> this.#roles.indexOf(role)) & 1).length;
     }
   }
@@ -86,17 +89,21 @@ export class RoleCounts {
     return counts;
   }
 
-  /** Whether all of these, and one more, are seated in so many teams taken together. */
-  hold(counts: Int32Array, more: Int32Array, teams: number): boolean {
-    for (let set = 0; set < counts.length; set++) {
-      if (counts[set]! + more[set]! > teams * this.seats[set]!) return false;
+  /**
+   * Whether all who are counted, and a party more, are seated in so many teams taken together.
+   * @param at where the counts begin
+   * @param more counts of parties, of which that at `moreAt` is meant
+   */
+  hold(counts: Int32Array, at: number, more: Int32Array, moreAt: number, teams: number): boolean {
+    for (let set = 0; set < this.sets; set++) {
+      if (counts[at + set]! + more[moreAt + set]! > teams * this.seats[set]!) return false;
     }
     return true;
   }
 
-  /** Adds `more` to `counts`, in place. */
-  add(counts: Int32Array, more: Int32Array): void {
-    for (let set = 0; set < counts.length; set++) counts[set]! += more[set]!;
+  /** Adds a party so many times, in place. */
+  add(counts: Int32Array, at: number, more: Int32Array, moreAt: number, times = 1): void {
+    for (let set = 0; set < this.sets; set++) counts[at + set]! += times * more[moreAt + set]!;
   }
 }
 
@@ -116,22 +123,22 @@ export class Packing {
     for (let size = 0; size <= seats; size++) this.#weights.push(size === 0 ? 0 : base ** (size - 1));
   }
 
-  /** @param sizes in any order, each at most a team's seats, all together at most those of all teams */
-  fits(sizes: readonly number[]): boolean {
-    const key = this.#keyOf(sizes);
+  /** @param sizes the first `count` in any order, each at most a team's seats, all together at most those of all teams */
+  fits(sizes: Uint8Array, count: number): boolean {
+    const key = this.#keyOf(sizes, count);
     let known = this.#known.get(key);
     if (known === undefined) {
-      const sorted = [...sizes].sort((a, b) => b - a);
+      const sorted = [...sizes.subarray(0, count)].sort((a, b) => b - a);
       known = pack(sorted, this.#teams, this.#seats) !== undefined;
       this.#known.set(key, known);
     }
     return known;
   }
 
-  #keyOf(sizes: readonly number[]): number | string {
-    if (this.#weights.length === 0) return [...sizes].sort((a, b) => b - a).join();
+  #keyOf(sizes: Uint8Array, count: number): number | string {
+    if (this.#weights.length === 0) return sizes.slice(0, count).sort().join();
     let key = 0;
-    for (const size of sizes) key += this.#weights[size]!;
+    for (let i = 0; i < count; i++) key += this.#weights[sizes[i]!]!;
     return key;
   }
 }
@@ -170,8 +177,26 @@ export interface SplitTask {
   readonly seats: number;
   /** Bound of the search. */
   readonly steps: number;
-  /** Whether these parties (indexes) may make a team, besides their sizes: roles. */
-  readonly accepts?: (parties: readonly number[]) => boolean;
+  /** What parties and teams are held to besides sizes. */
+  readonly roles?: RoleTask;
+}
+
+export interface RoleTask {
+  readonly counts: RoleCounts;
+  /** Counts of parties. */
+  readonly wishes: Int32Array;
+  /** Of each party: where its counts begin in `wishes`. */
+  readonly at: readonly number[];
+}
+
+/** Whether these parties make a team in which everybody has a seat. */
+function areSeated({ counts, wishes, at }: RoleTask, parties: readonly number[]): boolean {
+  for (let set = 0; set < counts.sets; set++) {
+    let players = 0;
+    for (const p of parties) players += wishes[at[p]! + set]!;
+    if (players > counts.seats[set]!) return false;
+  }
+  return true;
 }
 
 /** Up to so many parties in two teams every split is looked at: 512. */
@@ -210,29 +235,45 @@ export function spreadOf(
   return sums.reduce((total, sum) => total + (sum - mean) ** 2, 0);
 }
 
+/** What rounding may add up to: a branch is left only if it is worse by more. */
+const ROUNDING = 1e-6;
+
 function splitExactly(task: SplitTask): number[] | undefined {
-  const { sizes, strengths, seats } = task;
+  const { sizes, strengths, seats, roles } = task;
   const n = sizes.length;
   const isSecond = new Uint8Array(n);
   let best: number[] | undefined;
   let least = Infinity;
+  /** From a party on: by how much the rest can bring the sides together. */
+  const rest = new Float64Array(n + 1);
+  for (let p = n - 1; p >= 0; p--) rest[p] = rest[p + 1]! + Math.abs(strengths[p]!);
+  const sets = roles?.counts.sets ?? 0;
+  const seated = new Int32Array(2 * sets);
+  /** Whether a party finds its roles in a side; counts only grow, so who finds none now finds none later. */
+  const isSeated = (p: number, side: number): boolean =>
+    roles === undefined || roles.counts.hold(seated, side * sets, roles.wishes, roles.at[p]!, 1);
+  const seat = (p: number, side: number, times: number): void =>
+    roles?.counts.add(seated, side * sets, roles.wishes, roles.at[p]!, times);
   const place = (p: number, seatsA: number, seatsB: number, ahead: number): void => {
+    if (Math.abs(ahead) - rest[p]! - ROUNDING > least) return;
     if (p === n) {
       const distance = Math.abs(ahead);
       if (distance >= least) return;
-      const team = Array.from(isSecond);
-      if (packed(task, team) === undefined) return;
-      [best, least] = [team, distance];
+      [best, least] = [Array.from(isSecond), distance];
       return;
     }
-    if (sizes[p]! <= seatsA) {
+    if (sizes[p]! <= seatsA && isSeated(p, 0)) {
       isSecond[p] = 0;
+      seat(p, 0, 1);
       place(p + 1, seatsA - sizes[p]!, seatsB, ahead + strengths[p]!);
+      seat(p, 0, -1);
     }
     // The two teams are alike, so the first party may always be in the first.
-    if (p > 0 && sizes[p]! <= seatsB) {
+    if (p > 0 && sizes[p]! <= seatsB && isSeated(p, 1)) {
       isSecond[p] = 1;
+      seat(p, 1, 1);
       place(p + 1, seatsA, seatsB - sizes[p]!, ahead - strengths[p]!);
+      seat(p, 1, -1);
     }
   };
   place(0, seats, seats, 0);
@@ -241,11 +282,11 @@ function splitExactly(task: SplitTask): number[] | undefined {
 
 /** The split itself if it holds, or undefined. */
 function packed(task: SplitTask, team: number[]): number[] | undefined {
-  const { sizes, teams, seats, accepts } = task;
+  const { sizes, teams, seats, roles } = task;
   for (let t = 0; t < teams; t++) {
     const parties = partiesOf(team, t);
     if (parties.reduce((sum, p) => sum + sizes[p]!, 0) > seats) return undefined;
-    if (accepts !== undefined && !accepts(parties)) return undefined;
+    if (roles !== undefined && !areSeated(roles, parties)) return undefined;
   }
   return team;
 }
@@ -282,8 +323,8 @@ function* beginnings(task: SplitTask): Generator<number[]> {
     for (const [at, p] of bySize.entries()) any[p] = team[at]!;
     if (packed(task, any) !== undefined) yield any;
   }
-  if (task.accepts !== undefined) {
-    const found = placeOneByOne(task, bySize);
+  if (task.roles !== undefined) {
+    const found = placeOneByOne(task, task.roles, bySize);
     if (found !== undefined) yield found;
   }
 }
@@ -307,7 +348,7 @@ function deal(
 }
 
 /** Where roles ask: each party into a team that still holds with it, and back where there is none. */
-function placeOneByOne(task: SplitTask, order: readonly number[]): number[] | undefined {
+function placeOneByOne(task: SplitTask, roles: RoleTask, order: readonly number[]): number[] | undefined {
   const team = new Array<number>(order.length).fill(-1);
   let steps = 0;
   const place = (at: number): boolean => {
@@ -317,7 +358,7 @@ function placeOneByOne(task: SplitTask, order: readonly number[]): number[] | un
       if (++steps > task.steps) return false;
       const parties = partiesOf(team, t);
       const size = parties.reduce((sum, other) => sum + task.sizes[other]!, task.sizes[p]!);
-      if (size > task.seats || !task.accepts!([...parties, p])) continue;
+      if (size > task.seats || !areSeated(roles, [...parties, p])) continue;
       team[p] = t;
       if (place(at + 1)) return true;
       team[p] = -1;
@@ -350,8 +391,8 @@ function exchange(task: SplitTask, start: readonly number[]): number[] {
     if (2 * strength * (strength - sums[a]! + sums[b]!) > -1e-9) return false;
     for (const p of from) team[p] = b;
     for (const p of to) team[p] = a;
-    const { accepts } = task;
-    if (accepts !== undefined && !(accepts(partiesOf(team, a)) && accepts(partiesOf(team, b)))) {
+    const { roles } = task;
+    if (roles !== undefined && !(areSeated(roles, partiesOf(team, a)) && areSeated(roles, partiesOf(team, b)))) {
       for (const p of from) team[p] = a;
       for (const p of to) team[p] = b;
       return false;
