@@ -7,7 +7,7 @@ import type { ProcessCard } from './cluster/directory.ts';
 import type { Config } from './config.ts';
 import { type ErrorCode, GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
-import { match } from './matchmaking/matcher.ts';
+import { createMatcher } from './matchmaking/matcher.ts';
 import { Matchmaking } from './matchmaking/matchmaking.ts';
 import type { Mode, PlayerFacts, Region } from './matchmaking/mode.ts';
 import { Parties } from './matchmaking/parties.ts';
@@ -77,7 +77,7 @@ export async function openMatchmaking(options: OpenMatchmakingOptions): Promise<
           new PoolWorker({
             mode,
             store,
-            matcher: match,
+            matcher: createMatcher(),
             rooms,
             players,
             totals: totals.of(mode.rules.mode),

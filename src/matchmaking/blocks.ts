@@ -79,8 +79,9 @@ export class Blocks {
   ): void {
     const hashes = this.#hashes[slot];
     if (hashes === undefined) return;
+    const bits = filter?.bits;
     for (let i = 0; i < hashes.length; i++) {
-      if (filter !== undefined && !filter.mayHave(hashes[i]!)) continue;
+      if (bits !== undefined && !mayHave(bits, hashes[i]!)) continue;
       const other = slotOf.get(tickets[slot]!.blocked[i]!);
       if (other === undefined || other === slot || (among !== undefined && !among.has(other))) continue;
       this.#link(slot, other);
@@ -107,19 +108,19 @@ export class Blocks {
 
 /** A set of ids that may take a stranger for one of them. */
 class IdFilter {
-  readonly #bits = new Int32Array(FILTER_BITS / 32);
+  readonly bits = new Int32Array(FILTER_BITS / 32);
 
   constructor(ids: Iterable<string>) {
     for (const id of ids) this.add(hashOf(id));
   }
 
   add(hash: number): void {
-    this.#bits[(hash >>> 5) & (FILTER_BITS / 32 - 1)]! |= 1 << hash;
+    this.bits[(hash >>> 5) & (FILTER_BITS / 32 - 1)]! |= 1 << hash;
   }
+}
 
-  mayHave(hash: number): boolean {
-    return ((this.#bits[(hash >>> 5) & (FILTER_BITS / 32 - 1)]! >>> hash) & 1) === 1;
-  }
+function mayHave(bits: Int32Array, hash: number): boolean {
+  return ((bits[(hash >>> 5) & (FILTER_BITS / 32 - 1)]! >>> hash) & 1) === 1;
 }
 
 function hashesOf(ids: readonly string[]): Int32Array {

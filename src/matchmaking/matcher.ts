@@ -8,6 +8,7 @@
  */
 import { Pool, REACH, type Reach } from './pool.ts';
 import { type Side, winProbabilityError } from './quality.ts';
+import { Reasons } from './reasons.ts';
 import { MATCH_PLAYERS_MAX, playersFull, type Rules, ratingWindowOf } from './rules.ts';
 import { fillRoles, Packing, type RoleCounts, splitTeams, type TeamSeats, teamSeats } from './teams.ts';
 import type { Backfill, Backfilled, Match, Ticket, WaitReason } from './ticket.ts';
@@ -513,7 +514,7 @@ class Cycle {
     if (teamOf === undefined) return false;
     const roles: Record<string, string> = {};
     const teams: Ticket[][] = Array.from({ length: teamCount }, () => []);
-    for (let i = 0; i < places.length; i++) teams[teamOf[i]!]!.push(pool.ticketAt(places[i]!));
+    for (let i = 0; i < places.length; i++) teams[teamOf[i]!]!.push(pool.tickets[places[i]!]!);
     const botsOf = new Array<number>(teamCount).fill(0);
     const sides: Side[] = [];
     for (let t = 0; t < teamCount; t++) {
@@ -648,27 +649,27 @@ class Cycle {
     return within;
   }
 
-  #reasons(): Map<string, WaitReason> {
+  #reasons(): Reasons {
     const pool = this.#pool;
     const { playersMin, bots, deadlineSeconds } = this.#rules;
     const promisedMs = bots === null ? null : 1_000 * (bots.peopleMin === 1 ? bots.afterSeconds : deadlineSeconds);
-    const reasons = new Map<string, WaitReason>();
-    for (const { ticket, cause } of this.#leftOut) {
-      const waitedMs = Math.max(0, this.#nowMs - ticket.createdAtMs);
-      reasons.set(ticket.ticketId, { waitedMs, placedInMs: null, ...cause });
-    }
-    const isTooFew = pool.players < playersMin;
-    for (const place of pool.byAge) {
-      // Who was passed over as a first one may have gone along with a later one.
-      if (pool.isTaken[place] === 1) continue;
+    const leftOut = this.#leftOut;
+    const { players, byAge } = pool;
+    const tickets = leftOut.map(({ ticket }) => ticket);
+    // Who was passed over as a first one may have gone along with a later one.
+    const waiting = byAge.filter((place) => pool.isTaken[place] === 0);
+    for (const place of waiting) tickets.push(pool.tickets[place]!);
+    return new Reasons(tickets, (index) => {
+      if (index < leftOut.length) {
+        const { ticket, cause } = leftOut[index]!;
+        return { waitedMs: Math.max(0, this.#nowMs - ticket.createdAtMs), placedInMs: null, ...cause };
+      }
+      const place = waiting[index - leftOut.length]!;
       const waitedMs = pool.waitedMs[place]!;
       const placedInMs = promisedMs === null ? null : Math.max(0, promisedMs - waitedMs);
-      const why: WaitReason = isTooFew
-        ? { waitedMs, placedInMs, code: 'TOO_FEW', players: pool.players, playersMin }
-        : this.#reasonOf(place, waitedMs, placedInMs);
-      reasons.set(pool.ticketAt(place).ticketId, why);
-    }
-    return reasons;
+      if (players < playersMin) return { waitedMs, placedInMs, code: 'TOO_FEW', players, playersMin };
+      return this.#reasonOf(place, waitedMs, placedInMs);
+    });
   }
 
   #reasonOf(place: number, waitedMs: number, placedInMs: number | null): WaitReason {
@@ -726,7 +727,7 @@ class Cycle {
     const teams: Ticket[][] = free.map(() => []);
     const taken: number[] = [];
     for (const place of this.#acceptableFor(running)) {
-      const ticket = pool.ticketAt(place);
+      const ticket = pool.tickets[place]!;
       const size = pool.size[place]!;
       if (pool.hasConflicts(place) && taken.some((other) => pool.conflict(place, other))) continue;
       let weakest = -1;
@@ -773,7 +774,7 @@ class Cycle {
         if (pool.isOverdue[place] === 0 && distance > this.#rules.ratingWindow.max) break;
         if (pool.isOverdue[place] === 0) continue;
       }
-      const ticket = pool.ticketAt(place);
+      const ticket = pool.tickets[place]!;
       if (!ticket.acceptsBackfill || pool.size[place]! > most || distance > pool.windows[REACH.OWN][place]!) continue;
       const regions = pool.accepted[REACH.OWN][place]!;
       if (region !== null && regions !== ANY_REGION && (bit === -1 || ((regions >>> bit) & 1) === 0)) continue;

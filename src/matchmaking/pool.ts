@@ -22,6 +22,7 @@ export class Pool {
   readonly regions: readonly string[];
 
   // By place.
+  readonly tickets: readonly Ticket[];
   readonly slot: Int32Array;
   /** Index in {@link byAge}: smaller is older. */
   readonly rank: Int32Array;
@@ -48,6 +49,7 @@ export class Pool {
     this.count = n;
     this.regions = table.regions;
     this.slot = table.byRating;
+    this.tickets = Array.from({ length: n }, (_, place) => table.tickets[table.byRating[place]!]!);
     this.byAge = new Int32Array(n);
     this.rank = new Int32Array(n);
     this.waitedMs = new Float64Array(n);
@@ -116,10 +118,6 @@ export class Pool {
     own[place] = isOverdue ? measured : ownMask & measured;
     widest[place] = isOverdue ? measured : widestMask & measured;
     any[place] = measured;
-  }
-
-  ticketAt(place: number): Ticket {
-    return this.table.tickets[this.slot[place]!]!;
   }
 
   /** Removes a ticket: it is in a match. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type MatchResult, match } from '../../src/matchmaking/matcher.ts';
+import { createMatcher, type MatchResult, match } from '../../src/matchmaking/matcher.ts';
 import { winProbabilityError } from '../../src/matchmaking/quality.ts';
 import {
   defineRules,
@@ -56,6 +56,12 @@ const poolOf = (rules: Rules, waitMsMax = 70_000) =>
 const ids = (tickets: readonly Ticket[]): string[] => tickets.map(({ ticketId }) => ticketId);
 const teamIds = ({ matches }: MatchResult): string[][][] => matches.map(({ teams }) => teams.map(ids));
 const rolesOf = (t: Ticket) => t.players.map(({ playerId, roles }) => ({ playerId, roles }));
+
+function checkSame(one: MatchResult, other: MatchResult): void {
+  assert.deepEqual(one.matches, other.matches);
+  assert.deepEqual(one.backfilled, other.backfilled);
+  assert.deepEqual([...one.reasons], [...other.reasons]);
+}
 
 /** What every answer keeps, whatever the pool. */
 function checkResult(tickets: readonly Ticket[], rules: Rules, result: MatchResult, nowMs = NOW_MS): void {
@@ -177,8 +183,45 @@ describe('the matcher', () => {
         fc.property(turned, ([tickets, shuffled]) => {
           const first = match(tickets, NOW_MS, rules);
           const second = match(shuffled, NOW_MS, rules);
-          assert.deepEqual(second.matches, first.matches);
-          assert.deepEqual([...second.reasons], [...first.reasons]);
+          checkSame(second, first);
+        }),
+        { seed, numRuns: 60 },
+      );
+    });
+  }
+
+  for (const [name, rules] of Object.entries(MODES)) {
+    it(`answers the same when it remembers the tickets of the cycle before: ${name}`, () => {
+      const cycles = fc.array(fc.record({ comes: fc.nat(20), goes: fc.nat(6), again: fc.nat(6), turns: fc.boolean() }), {
+        minLength: 2,
+        maxLength: 5,
+      });
+      fc.assert(
+        fc.property(poolOf(rules), cycles, fc.boolean(), (tickets, drawn, hasTwins) => {
+          const remembering = createMatcher();
+          const arriving = [...tickets];
+          // A player who queues a second time, until one of the two tickets is gone.
+          if (hasTwins) arriving.push({ ...tickets[0]!, ticketId: 'twin' });
+          let waiting: Ticket[] = [];
+          let before: { readonly kept: MatchResult; readonly told: readonly unknown[] } | undefined;
+          for (const [cycle, { comes, goes, again, turns }] of drawn.entries()) {
+            waiting.push(...arriving.splice(-comes, comes));
+            waiting = waiting.filter((_, i) => goes === 0 || i % (goes + 1) !== 0);
+            // Who queues again is another object with the same id, and maybe with another rating.
+            waiting = waiting.map((one, i) =>
+              again > 0 && i % (again + 1) === 1
+                ? { ...one, players: one.players.map((player) => ({ ...player, mu: player.mu + 1 })) }
+                : one,
+            );
+            if (turns) waiting.reverse();
+            const nowMs = NOW_MS + cycle * 5_000;
+            const result = remembering(waiting, nowMs, rules);
+            checkSame(result, match(waiting, nowMs, rules));
+            if (before !== undefined) assert.deepEqual([...before.kept.reasons], before.told, 'an answer stays as it was');
+            before = { kept: result, told: [...result.reasons] };
+            for (const [ticketId, why] of result.reasons) assert.deepEqual(result.reasons.get(ticketId), why);
+            waiting = waiting.filter(({ ticketId }) => result.reasons.has(ticketId));
+          }
         }),
         { seed, numRuns: 60 },
       );
@@ -445,7 +488,7 @@ describe('backfill', () => {
             assert.ok(team.reduce((sum, one) => sum + one.players.length, 0) <= freeSeats[t]!);
           }
         }
-        assert.deepEqual(match([...tickets].reverse(), NOW_MS, rules, [...wanted].reverse()), result);
+        checkSame(match([...tickets].reverse(), NOW_MS, rules, [...wanted].reverse()), result);
       }),
       { seed, numRuns: 100 },
     );
