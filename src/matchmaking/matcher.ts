@@ -603,17 +603,20 @@ class Cycle {
     const { size, waitedMs } = this.#pool;
     const { inWindow, inRegion, blocked } = this.#found;
     const needed = playersMin - size[anchor]!;
-    if (inWindow < needed) return this.#noteCode(anchor, 'RATING_WINDOW', inWindow);
     const there = Math.min(inRegion, this.#mostInOneRegion(anchor) + blocked);
-    if (there < needed) return this.#noteCode(anchor, 'LATENCY', there);
-    if (inRegion - blocked < needed) return this.#noteCode(anchor, 'BLOCKED', inRegion, blocked);
-    if (group.players < playersMin) {
-      return this.#noteCode(anchor, group.lacksRoles ? 'ROLES_SHORT' : 'COMBINATION', inRegion - blocked);
+    if (inWindow < needed) {
+      this.#noteCode(anchor, 'RATING_WINDOW', inWindow);
+    } else if (there < needed) {
+      this.#noteCode(anchor, 'LATENCY', there);
+    } else if (inRegion - blocked < needed) {
+      this.#noteCode(anchor, 'BLOCKED', inRegion, blocked);
+    } else if (group.players < playersMin) {
+      this.#noteCode(anchor, group.lacksRoles ? 'ROLES_SHORT' : 'COMBINATION', inRegion - blocked);
+    } else if (partialAfterSeconds * 1_000 - waitedMs[anchor]! <= 0) {
+      this.#noteCode(anchor, 'COMBINATION', inRegion - blocked);
+    } else {
+      this.#noteCode(anchor, 'FILLING', group.players);
     }
-    if (partialAfterSeconds * 1_000 - waitedMs[anchor]! <= 0) {
-      return this.#noteCode(anchor, 'COMBINATION', inRegion - blocked);
-    }
-    this.#noteCode(anchor, 'FILLING', group.players);
   }
 
   #noteCode(place: number, code: CycleCode, why: number, alsoWhy = 0): void {
@@ -765,7 +768,8 @@ class Cycle {
       const down = below === -1 ? Infinity : mean - pool.rating[below]!;
       const up = above === -1 ? Infinity : isEmpty ? 0 : pool.rating[above]! - mean;
       const distance = Math.min(down, up);
-      const isBelow = down < up || (down === up && below !== -1 && (above === -1 || pool.rank[below]! < pool.rank[above]!));
+      const isBelow =
+        down < up || (down === up && below !== -1 && (above === -1 || pool.rank[below]! < pool.rank[above]!));
       const place = isBelow ? below : above;
       if (isBelow) below = pool.lower[below]!;
       else above = pool.higher[above]!;

@@ -3,8 +3,8 @@
  * near in memory. An index of these columns is a ticket's place.
  */
 import { latencyWindowMsOf, ratingWindowOf } from './rules.ts';
-import { ANY_REGION, type LeftOut, type TicketTable } from './ticket-table.ts';
 import type { Ticket } from './ticket.ts';
+import { ANY_REGION, type LeftOut, type TicketTable } from './ticket-table.ts';
 
 /** How far who is past no deadline goes along: as far as it would by itself, as far as it ever would, or anywhere. */
 export type Reach = 0 | 1 | 2;

@@ -1,9 +1,9 @@
 /** Replays a stream of tickets against rules, cycle by cycle, and says how long they waited and how good matches were. */
 import { nextUint32, seedSfc32 } from '../kernel/rng.ts';
 import type { Matcher } from './matcher.ts';
-import { standsInItsOwnWay } from './ticket-table.ts';
 import type { Rules } from './rules.ts';
 import type { Ticket } from './ticket.ts';
+import { standsInItsOwnWay } from './ticket-table.ts';
 
 /** How one matcher did under one set of rules. Waits and latencies are those of people, not of tickets. */
 export interface Outcome {

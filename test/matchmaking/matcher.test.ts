@@ -192,10 +192,13 @@ describe('the matcher', () => {
 
   for (const [name, rules] of Object.entries(MODES)) {
     it(`answers the same when it remembers the tickets of the cycle before: ${name}`, () => {
-      const cycles = fc.array(fc.record({ comes: fc.nat(20), goes: fc.nat(6), again: fc.nat(6), turns: fc.boolean() }), {
-        minLength: 2,
-        maxLength: 5,
-      });
+      const cycles = fc.array(
+        fc.record({ comes: fc.nat(20), goes: fc.nat(6), again: fc.nat(6), turns: fc.boolean() }),
+        {
+          minLength: 2,
+          maxLength: 5,
+        },
+      );
       fc.assert(
         fc.property(poolOf(rules), cycles, fc.boolean(), (tickets, drawn, hasTwins) => {
           const remembering = createMatcher();
@@ -217,7 +220,8 @@ describe('the matcher', () => {
             const nowMs = NOW_MS + cycle * 5_000;
             const result = remembering(waiting, nowMs, rules);
             checkSame(result, match(waiting, nowMs, rules));
-            if (before !== undefined) assert.deepEqual([...before.kept.reasons], before.told, 'an answer stays as it was');
+            if (before !== undefined)
+              assert.deepEqual([...before.kept.reasons], before.told, 'an answer stays as it was');
             before = { kept: result, told: [...result.reasons] };
             for (const [ticketId, why] of result.reasons) assert.deepEqual(result.reasons.get(ticketId), why);
             waiting = waiting.filter(({ ticketId }) => result.reasons.has(ticketId));
