@@ -357,8 +357,9 @@ export class RedisJournal implements MatchJournal {
       maxRetriesPerRequest: 0,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
-      // A Redis that is still loading says so to every command, and they are sent again.
-      enableReadyCheck: false,
+      // Without its check the client takes a connection that was closed before it was usable for a good one, and never
+      // connects again.
+      enableReadyCheck: true,
       retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 6), RETRY_MS_MAX),
     });
     this.#redis.on('error', () => undefined);

@@ -215,6 +215,8 @@ describe('RedisJournal', () => {
       proxy.cut();
       proxy.heal();
       await flushed;
+      // Nothing is under way: else its answer would be held, and the next batch would wait for it.
+      await match.writer.flush();
     }
     await match.writer.flush();
     assert.equal(totals.collect().fencedTotal, 0);
@@ -278,6 +280,18 @@ describe('RedisJournal', () => {
     await other.journal.open(matchHeader('a'), 2);
     await assert.rejects(matches[0]!.play(1).writer.flush(), isRefusal('JOURNAL_FENCED'));
     assert.equal((await other.journal.load('a'))?.entries.length, 171);
+  });
+
+  it('connections that are taken and closed at once, as by a load balancer without its Redis, are tried again', async () => {
+    const { journal } = await open();
+    const match = await begin(journal, 'm');
+    await redis.kill();
+    const { accepted } = proxy;
+    await playUntil(match, () => proxy.accepted > accepted + 3, 'some tries');
+    await redis.start();
+    await playUntil(match, () => events.includes('recovered'), 'the journal to be written again');
+    await match.writer.flush();
+    await assertWhole(match, (await open({}, true)).journal);
   });
 
   it('a match that was taken over is written anew with what its former owner had recorded', async () => {
