@@ -15,8 +15,11 @@ import { OwnerSight } from './sight.ts';
 
 /** Every so many frames, where others were seen is written down, too. */
 const OTHERS_EVERY_FRAMES = 4;
-/** Longest that interest may owe somebody where another one is, ticks: the outer ring under full shedding, and its budget. */
-const OTHERS_LATE_TICKS = 45;
+/**
+ * Longest that interest may owe somebody where another one is, ticks: the outer ring under full shedding is sent every
+ * eighth patch, a patch comes every sixth tick at most, and the budget of a crowd adds to it.
+ */
+const OTHERS_LATE_TICKS = 75;
 const BLOCK = 1024;
 /** Frames that a judgement tells of one by one. */
 const ODDITIES_MAX = 8;

@@ -357,15 +357,17 @@ export class Membership implements ClusterDirectory, RoomRegistry {
   async #beatOnce(): Promise<void> {
     const sentMs = performance.now();
     const isFirst = this.#beat === 0;
-    this.#beat++;
+    // It grows with what was acknowledged: who is heard and hears nothing must stand still, and the others have to see it.
+    const beat = this.#beat + 1;
     let reply: Awaited<ReturnType<ClusterStore['beat']>>;
     try {
-      reply = await this.#options.store.beat({ card: this.#options.card(), beat: this.#beat });
+      reply = await this.#options.store.beat({ card: this.#options.card(), beat });
     } catch (error) {
       this.#count.failed++;
       this.#loseSight();
       throw error;
     }
+    this.#beat = beat;
     this.#count.beats++;
     const isLost = this.#generation !== undefined && this.#generation !== reply.generation;
     this.#generation = reply.generation;

@@ -54,10 +54,6 @@ describe('a cluster under faults', function () {
     await until(async () => (await cluster.roomsOf(victim)).length === 0, 'its rooms to be elsewhere', 30_000);
     await cluster.goOn();
     victim.member.kill('SIGCONT');
-    await until(
-      async () => (await victim.member.metric('hypogeum_cluster_buried_total')) !== undefined,
-      'it to answer again',
-    );
     await cluster.cluster.isWhole();
     await cluster.account();
     for (const { matchId, epoch } of await cluster.registered()) {
