@@ -48,6 +48,7 @@ async function main(): Promise<void> {
   const isGate = isGateAlone(config);
   if (build && !isGate) await makeClientCurrent();
 
+  surviveReaders();
   keepAgentOut();
   const { createLogger } = await import('./ops/logger.ts');
   const log = createLogger({ level: config.log.level, isProduction: config.isProduction, buildId: config.buildId });
@@ -65,6 +66,14 @@ async function main(): Promise<void> {
   process.send?.({ processId: server.processId, port: server.port });
   // PM2's wait_ready.
   process.send?.('ready');
+}
+
+/**
+ * Whoever read what we print may end before us. Each line would be an exception that nobody caught, which is said in a
+ * line; the matches go on, and the log is the reader's loss.
+ */
+function surviveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 }
 
 /**

@@ -71,6 +71,18 @@ describe('npm start', function () {
     await rm(folder, { recursive: true, maxRetries: 100, retryDelay: 5 });
   });
 
+  it('goes on and drains when whoever read what it prints has gone', async () => {
+    const main = start({ HYPOGEUM_LOG_LEVEL: 'debug' });
+    const base = await ready(main);
+    main.child.stdout!.destroy();
+    main.child.stderr!.destroy();
+    for (let i = 0; i < 3; i++) assert.equal((await fetch(`${base}/api/nothing`)).status, 404);
+    const room = await joinArena(base);
+    await room.leave();
+    main.child.kill('SIGTERM');
+    assert.equal(await main.exited, 0);
+  });
+
   it('becomes ready, says where, tells its parent, and ends 0 on SIGTERM', async () => {
     const main = start();
     const base = await ready(main);
