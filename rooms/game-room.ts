@@ -386,6 +386,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.clock.elapsedTime = elapsedMs;
     listingOf(this).createdAt = new Date(header.createdAtMs);
     this.#seats.awaitAll();
+    // The framework looks whether a room is full when somebody comes, and else only when it is told how many may. Left
+    // open, a full one would be offered to newcomers, who are then refused.
+    await this.setMatchmaking({ maxClients: this.maxClients });
     this.#await(adoption.open);
     services.log.info({ ...facts, tick: sim.tickOf(this.world), epoch: adoption.writer.epoch }, 'match restored');
   }

@@ -23,6 +23,13 @@ class LiveArena extends ProbeArena {
   }
 }
 
+/** Full with two. */
+class PairArena extends LiveArena {
+  protected override settings() {
+    return { botsFillTo: 0, maxPlayers: 2 };
+  }
+}
+
 let poison = Number.POSITIVE_INFINITY;
 
 /** Cannot be simulated past a tick. */
@@ -36,7 +43,7 @@ class PoisonedArena extends LiveArena {
 // biome-ignore lint/suspicious/noExplicitAny: any game
 type AnyRoom = GameRoom<any, any, any>;
 
-const ROOMS = { arena: LiveArena, tag: TagRoom, poisoned: PoisonedArena };
+const ROOMS = { arena: LiveArena, pair: PairArena, tag: TagRoom, poisoned: PoisonedArena };
 
 /** What a player has in its hands, and what it is told to come and go. */
 class Eyes {
@@ -221,6 +228,24 @@ describe('a room whose process is gone', () => {
     assert.equal(joined[0]!.state.runners.get('1').x, x);
     input.send();
     await until(() => input.pendingCount === 0, 'an input to be answered');
+  });
+
+  it('that is full is offered to nobody, before and after its players are back, until one of them leaves', async () => {
+    const { room, joined } = await playing('pair', 2, ['scores']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    await die(room);
+    assert.equal((await adopt(matchId)).kind, 'adopted');
+    const join = async (): Promise<TestPlayer> => game.adopt(await (await game.client()).joinOrCreate('pair', {}));
+    const early = await join();
+    assert.notEqual(early.room.roomId, room.roomId);
+    await until(() => joined.every(({ resumes }) => resumes === 1), 'both to be back');
+    const late = await join();
+    assert.equal(late.room.roomId, early.room.roomId);
+    await joined[0]!.leave();
+    const again = game.room<LiveArena>(room.roomId);
+    await until(() => again.clients.length === 1, 'the seat to be free');
+    await until(() => !again.locked, 'the room to be offered again');
+    assert.equal((await join()).room.roomId, room.roomId);
   });
 
   it('lets a page that was reloaded in again by its token, and nobody by a token of before', async () => {
