@@ -1,6 +1,7 @@
 /**
  * Runs the test suite: `npm test [-- options] [files or folders]`; what takes minutes is in test/long and run by
- * `npm run test:long`, with a line of progress now and then.
+ * `npm run test:long`, with a line of progress now and then. A cluster under every fault, of which each takes processes
+ * down and waits for clocks, is in test/cluster-faults and run by `npm run test:faults`.
  *
  * Ends with the plain line `N passed, N failed`, mocha's own totals. Nothing is skipped silently: a pending test fails
  * the run. A file's position must not matter: `--shuffle` runs the files in a random order and prints the seed that
@@ -11,8 +12,9 @@ import { parseArgs } from 'node:util';
 import Mocha from 'mocha';
 import { nextBelow, seedSfc32 } from '../src/kernel/rng.ts';
 
-const isLong = process.argv.includes('--long');
-const USAGE = `Usage: npm ${isLong ? 'run test:long' : 'test'} [-- options] [files or folders]
+const isFaults = process.argv.includes('--faults');
+const isLong = isFaults || process.argv.includes('--long');
+const USAGE = `Usage: npm ${isFaults ? 'run test:faults' : isLong ? 'run test:long' : 'test'} [-- options] [files or folders]
 
   --grep TEXT      only tests whose full name contains the text
   --shuffle [N]    files in a random order, given by the seed N
@@ -23,6 +25,7 @@ const USAGE = `Usage: npm ${isLong ? 'run test:long' : 'test'} [-- options] [fil
 `;
 /** Tests that take minutes. */
 const LONG = 'test/long';
+const FAULTS = 'test/cluster-faults';
 /** A long test that says nothing itself is named this often, ms. */
 const PROGRESS_MS = 15_000;
 /** After the last test everything a test started must be gone by this time, ms. */
@@ -33,6 +36,7 @@ const OPTIONS = {
   shuffle: { type: 'boolean' },
   bail: { type: 'boolean' },
   long: { type: 'boolean' },
+  faults: { type: 'boolean' },
   timeout: { type: 'string' },
   reporter: { type: 'string' },
   help: { type: 'boolean' },
@@ -58,9 +62,9 @@ for (const path of positionals) {
   process.exit(2);
 }
 const wanted = values.shuffle ? positionals.filter((word) => !/^\d+$/.test(word)) : positionals;
-const files = (wanted.length === 0 ? [isLong ? LONG : 'test'] : wanted)
+const files = (wanted.length === 0 ? [isFaults ? FAULTS : isLong ? LONG : 'test'] : wanted)
   .flatMap((path) => (statSync(path).isDirectory() ? globSync(`${path}/**/*.test.ts`) : [path]))
-  .filter((path) => isLong || wanted.length > 0 || !path.startsWith(`${LONG}/`))
+  .filter((path) => isLong || wanted.length > 0 || (!path.startsWith(`${LONG}/`) && !path.startsWith(`${FAULTS}/`)))
   .sort();
 if (values.shuffle) {
   const seed = Number(positionals.find((word) => /^\d+$/.test(word)) ?? Date.now() % 1_000_000);

@@ -8,6 +8,8 @@ import { RedisPresence } from '@colyseus/redis-presence';
 import { Redis, type RedisOptions } from 'ioredis';
 
 const LIST = 'roomcaches';
+/** Rooms of which it is remembered that they are over: longer than any of them still says something. */
+const REMOVED_KEPT = 4_096;
 /** Rows that are read and deleted in one step of the store. */
 const CLEAN_AT_ONCE = 500;
 /** Tries to connect after which a waiting command is refused: about ten seconds. Above, commands would pile up. */
@@ -67,6 +69,8 @@ export interface DurableDriverOptions {
 export class DurableDriver extends RedisDriver {
   /** Rooms that are another process's now: whatever this one still says of them is left unsaid. */
   readonly disowned = new Set<string>();
+  /** Taken off the list here. A leave that is said afterwards would put them there again, for ever. */
+  readonly #removed = new Set<string>();
   readonly #redis: Redis & Scripts;
   readonly #options: DurableDriverOptions;
   #processId = '';
@@ -90,6 +94,7 @@ export class DurableDriver extends RedisDriver {
   /** Settles who has a room of this id; also lets the framework choose the id before it asks another process. */
   async insert(room: IRoomCache): Promise<boolean> {
     this.#processId = room.processId;
+    this.#removed.delete(room.roomId);
     const row = JSON.stringify(room);
     const key = this.#options.registryKey(room.roomId);
     if ((await this.#redis.roomsInsert(LIST, key, room.roomId, room.processId, row)) === 1) return true;
@@ -99,8 +104,9 @@ export class DurableDriver extends RedisDriver {
   }
 
   /** Nobody of the framework waits for these: what fails is said again with the next change. */
-  override async persist(room: IRoomCache, _isNew = false): Promise<boolean> {
-    if (!room.roomId || this.disowned.has(room.roomId)) return false;
+  override async persist(room: IRoomCache, isNew = false): Promise<boolean> {
+    if (isNew) this.#removed.delete(room.roomId);
+    if (!room.roomId || this.disowned.has(room.roomId) || this.#removed.has(room.roomId)) return false;
     try {
       const row = JSON.stringify(room);
       return (await this.#redis.roomsPersist(LIST, room.roomId, room.processId, row)) === 1;
@@ -122,12 +128,20 @@ export class DurableDriver extends RedisDriver {
 
   override async remove(roomId: string): Promise<boolean> {
     if (!roomId || this.disowned.has(roomId)) return false;
+    this.#forget(roomId);
     try {
       return (await this.#redis.roomsRemoveOf(LIST, this.#processId, roomId)) > 0;
     } catch (error) {
       this.#options.onFault(error);
       return false;
     }
+  }
+
+  #forget(roomId: string): void {
+    this.#removed.add(roomId);
+    if (this.#removed.size <= REMOVED_KEPT) return;
+    const [oldest] = this.#removed;
+    this.#removed.delete(oldest!);
   }
 
   /** Deletes the rows that still name a process when it is their turn: not those that somebody has taken over. */
