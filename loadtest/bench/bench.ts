@@ -67,7 +67,7 @@ export interface BenchContext<Specs extends OptionSpecs> {
   readonly options: OptionValues<Specs>;
   /** True under `--quick`: a few seconds in all, numbers for smoke tests only. */
   readonly isQuick: boolean;
-  /** Replaces the progress line on a terminal; silent elsewhere. */
+  /** Replaces the progress line on a terminal; elsewhere a line now and then. */
   progress(text: string): void;
 }
 
@@ -258,16 +258,25 @@ export function formatReport(report: BenchReport): string {
   return [formatTable(report.results), ...(goals.length > 0 ? ['', ...goals] : [])].join('\n');
 }
 
-/** A progress line that replaces itself on a terminal and is silent everywhere else. */
+/** Where no line can replace itself, at most one is written in this time, ms. */
+const LINE_EVERY_MS = 15_000;
+
+/** A progress line that replaces itself on a terminal; elsewhere a line now and then. */
 export class ProgressLine {
   readonly #stream: NodeJS.WriteStream;
+  #shownMs = performance.now();
 
   constructor(stream: NodeJS.WriteStream = process.stderr) {
     this.#stream = stream;
   }
 
   show(text: string): void {
-    if (!this.#stream.isTTY) return;
+    if (!this.#stream.isTTY) {
+      if (performance.now() - this.#shownMs < LINE_EVERY_MS) return;
+      this.#shownMs = performance.now();
+      this.#stream.write(`${text}\n`);
+      return;
+    }
     this.#stream.write(`\r\x1b[K${text.slice(0, (this.#stream.columns ?? 80) - 1)}`);
   }
 
