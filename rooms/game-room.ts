@@ -35,6 +35,7 @@ import { type FoldedRoom, foldMatch, type RoomStart, startsOf } from '../src/mat
 import { writeRoomCapture } from '../src/match/room-capture.ts';
 import { Roster, type SavedRoster } from '../src/match/roster.ts';
 import { SchemaCapture } from '../src/match/schema-capture.ts';
+import type { SessionRecord } from '../src/match/session-records.ts';
 import { TickPlugin } from '../src/match/tick-plugin.ts';
 import { checkName, guestName } from '../src/sessions/names.ts';
 import type { SessionEnd } from '../src/sessions/session.ts';
@@ -71,6 +72,11 @@ const HOLD_LOOK_MS = 10;
 const RECORD_SECONDS = 1;
 /** Numbers and places that a restored room leaves out: more than the old one can have given away unrecorded. */
 const IDENTITY_GAP = 64;
+/**
+ * Ms after its join from which a client comes back by itself wherever its match goes: the SDK's own five seconds, counted
+ * from when the client hears that it has joined.
+ */
+const SETTLES_MS = 5_500;
 /** Above, no client can have kept its clock: those give up before. */
 const AWAY_MAX_MS = 60_000;
 
@@ -188,6 +194,10 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #tickRateHz = 0;
   /** Handed over: nothing happens any more unless it is taken back. */
   #isFrozen = false;
+  /** Frozen, and its players are on their way to where it will be. */
+  #isSentAway = false;
+  /** When somebody last joined, by {@link #nowMs}. */
+  #joinedMs = Number.NEGATIVE_INFINITY;
   /** Patches as the journal counts them: ticks since the last, and the tick that has not been counted yet. */
   #sincePatch = 0;
   #uncounted: { readonly tick: number; isPatched: boolean } | undefined;
@@ -463,7 +473,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #newSeats(limit: number): RoomSeats {
     return new RoomSeats(limit, {
       room: this,
-      journal: this.plugins.journal,
+      journal: { session: (record) => this.#recordSession(record) },
       totals: this.services.totals.sessions,
       nowMs: () => this.#nowMs(),
       reconnectSeconds: this.reconnectSeconds,
@@ -471,6 +481,12 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       onAbsentLeft: (client) => Promise.resolve(this.onLeave(client, CloseCode.FAILED_TO_RECONNECT)),
       onTakenOver: (from, to) => this.plugins.interest.reown(from, to),
     });
+  }
+
+  #recordSession(record: SessionRecord): void {
+    // Who is sent away is no news, and by then the match may have been claimed: this would be a former owner's word.
+    if (this.#isFrozen && record.kind === 'dropped') return;
+    this.plugins.journal.session(record);
   }
 
   #openInputs(): void {
@@ -618,7 +634,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
 
   /**
    * Stands still and has all of the match in the journal, so that another process can claim it; nobody notices. Then
-   * comes {@link retire} or {@link unfreeze}.
+   * comes {@link retire} or {@link unfreeze}, and before it {@link sendAway} where clients that dial are held.
    * @returns the epoch to be surpassed
    * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_FENCED; the room goes on
    */
@@ -643,10 +659,28 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return { epoch };
   }
 
-  /** Nobody took the match over: it goes on here. */
+  /**
+   * Closes the connections of a match that was handed over while it is being claimed. SDKs wait a while before they dial
+   * again, which is the longest part of a move, so it begins now.
+   */
+  sendAway(): void {
+    if (!this.#isFrozen || this.#ending !== 'running') return;
+    this.#isSentAway = true;
+    for (const client of [...this.clients]) client.leave(CloseCode.MAY_TRY_RECONNECT);
+  }
+
+  /** Nobody took the match over: it goes on here, with who was sent away as soon as they are back. */
   unfreeze(): void {
     this.#isFrozen = false;
-    if (this.#ending === 'running' && !this.#isAwaiting) this.plugins.tick.resume();
+    if (this.#ending !== 'running' || this.#isAwaiting) return;
+    if (this.#isSentAway) this.#await(undefined);
+    else this.plugins.tick.resume();
+    this.#isSentAway = false;
+  }
+
+  /** Ms until all clients would come back by themselves if the match moved. */
+  get settledInMs(): number {
+    return Math.max(0, this.#joinedMs + SETTLES_MS - this.#nowMs());
   }
 
   /**
@@ -702,6 +736,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const { session, former } = this.#seats.join(client, name, takesOver);
     if (former !== undefined) this.#showOut(former);
     this.#admit(client, session);
+    this.#joinedMs = this.#nowMs();
     this.services.totals.room.joins++;
   }
 
@@ -770,7 +805,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const isReplaced = this.#replacing.delete(client.sessionId);
     // A client that was thrown out does not hold a seat: only a lost connection does.
     if (this.#ending !== 'running' || (THROWN_OUT.has(code ?? 0) && !isReplaced)) return undefined;
-    this.services.totals.room.drops++;
+    if (!this.#isSentAway) this.services.totals.room.drops++;
     return this.#seats.drop(client);
   }
 

@@ -5,7 +5,6 @@
 import { type Client, ClientState, matchMaker, type Room } from '@colyseus/core';
 import { GameError } from '../src/kernel/errors.ts';
 import { listingOf } from '../src/match/colyseus-internals.ts';
-import type { JournalPlugin } from '../src/match/journal-plugin.ts';
 import { type SavedSeats, type Seat, SeatTable } from '../src/match/seat-table.ts';
 import type { SavedAuth, SessionRecord } from '../src/match/session-records.ts';
 import { Outbox, type SavedOutbox } from '../src/sessions/outbox.ts';
@@ -54,7 +53,7 @@ interface Held {
 
 export interface SeatHost {
   readonly room: Room;
-  readonly journal: Pick<JournalPlugin, 'session'>;
+  readonly journal: { session(record: SessionRecord): void };
   readonly totals: SessionTotals;
   /** By the room's clock, ms. */
   nowMs(): number;

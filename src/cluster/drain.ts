@@ -19,8 +19,12 @@ export interface MovableRoom {
   lock(): Promise<void>;
   /** Stands still, everything in the journal. @throws GameError if it cannot; it goes on */
   handOver(): Promise<{ readonly epoch: number }>;
+  /** Its players set out for where it will be; who dials meanwhile must be held. */
+  sendAway(): void;
   unfreeze(): void;
   retire(): void;
+  /** Ms until all of its players would come back by themselves. */
+  readonly settledInMs: number;
   seatReservationTimeout: number;
 }
 
@@ -99,25 +103,28 @@ export class Drain {
     while (membership.rooms.size > 0 && performance.now() < untilMs) {
       for (const room of [...membership.rooms.values()]) {
         if (performance.now() >= untilMs) return;
-        await this.#move(room);
+        await this.#move(room, untilMs);
       }
       if (membership.rooms.size > 0) await until(RETRY_MS, untilMs);
     }
     log.info({ moved: this.#moved, left: membership.rooms.size }, 'matches of this process have moved');
   }
 
-  async #move(record: StoredRoom): Promise<void> {
+  async #move(record: StoredRoom, untilMs: number): Promise<void> {
     const { membership, store, log, roomOf } = this.#options;
     const { roomId, matchId } = record;
     const room = roomOf(roomId);
     const target = moverOf(record, membership.processes());
     if (room === undefined || target === undefined || record.state !== 'running') return;
+    // Clients of who has only just joined would not come back. With the time running out, the others must.
+    if (room.settledInMs > 0 && performance.now() + room.settledInMs < untilMs) return;
     const startedMs = performance.now();
     let outcome: string;
     try {
       const { epoch } = await room.handOver();
       // Who comes back meanwhile is held until there is somebody who runs it.
       await membership.mark(roomId, 'moving');
+      room.sendAway();
       ({ outcome } = await store.ask(target.processId, { kind: 'adopt', room: { ...record, epoch } }, ANSWER_MS));
     } catch (error) {
       log.warn({ err: error, matchId, to: target.processId }, 'a match did not move');

@@ -318,6 +318,32 @@ describe('a room whose process is gone', () => {
     eyes[0]!.assertSame();
   });
 
+  it('waits for players whom it sent away when nobody took it over', async () => {
+    const { room, joined, eyes } = await playing('arena', 2, ['avatars', 'scores']);
+    const players = joined as [TestPlayer, TestPlayer];
+    for (const seen of eyes) seen.remember();
+    await room.handOver();
+    const frozenAt = room.match.world.tick;
+    room.sendAway();
+    await until(() => room.clients.length === 0, 'them to be on their way');
+    assert.equal(room.match.world.tick, frozenAt);
+    room.unfreeze();
+    await until(() => players.every(({ resumes }) => resumes === 1), 'them to be back');
+    await Promise.all(players.map((player) => player.patched(3)));
+    for (const seen of eyes) seen.assertSame();
+    for (const { welcomes } of players) assert.equal(welcomes.at(-1)!.seat, welcomes[0]!.seat);
+    assert.deepEqual(game.bugs, []);
+  });
+
+  it('is settled once who joined last would come back by itself', async () => {
+    const { room } = await playing('arena', 1, []);
+    const { settledInMs } = room;
+    assert.ok(settledInMs > 0 && settledInMs <= 5_500, `${settledInMs} ms`);
+    const nowMs = performance.now() + 6_000;
+    (room.clock as unknown as { now: () => number }).now = () => nowMs;
+    assert.equal(room.settledInMs, 0);
+  });
+
   it('ends itself when a newer owner has claimed its match, and leaves journal and result alone', async () => {
     const { room, joined } = await playing('arena', 1, ['scores']);
     const [player] = joined as [TestPlayer];
