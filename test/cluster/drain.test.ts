@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { MemoryCluster } from '../../src/adapters/memory-cluster.ts';
+import type { ProcessAnswer, ProcessRequest } from '../../src/cluster/cluster-store.ts';
+import type { ProcessCard } from '../../src/cluster/directory.ts';
+import { Drain, type MovableRoom } from '../../src/cluster/drain.ts';
+import { Membership } from '../../src/cluster/membership.ts';
+import { until } from '../fixtures/until.ts';
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+const PLAYS = { arena: { simId: 'arena', simVersion: 1, schemaHash: 'aa' } };
+
+function cardOf(processId: string, isDraining = false): ProcessCard {
+  return {
+    processId,
+    host: '127.0.0.1',
+    port: 1,
+    roles: ['realtime'],
+    buildId: 'b',
+    region: '',
+    plays: PLAYS,
+    isDraining,
+    load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 9, matchSlotsAvailable: 9 },
+  };
+}
+
+/** Another process, which answers as the test says. */
+class Answering extends MemoryCluster {
+  outcome = 'adopted';
+  onAsk: () => void = () => {};
+
+  override async ask(_processId: string, _request: ProcessRequest): Promise<ProcessAnswer> {
+    this.onAsk();
+    return { outcome: this.outcome };
+  }
+}
+
+/** What was done to a room, in its order. */
+class FakeRoom implements MovableRoom {
+  readonly done: string[] = [];
+  seatReservationTimeout = 8;
+  settledInMs = 0;
+  readonly #onRetire: () => void;
+
+  constructor(onRetire: () => void) {
+    this.#onRetire = onRetire;
+  }
+
+  async lock(): Promise<void> {
+    this.done.push('lock');
+  }
+
+  async handOver(): Promise<{ epoch: number }> {
+    this.done.push('handOver');
+    return { epoch: 1 };
+  }
+
+  sendAway(): void {
+    this.done.push('sendAway');
+  }
+
+  unfreeze(): void {
+    this.done.push('unfreeze');
+  }
+
+  retire(): void {
+    this.done.push('retire');
+    this.#onRetire();
+  }
+}
+
+describe('cluster/drain', () => {
+  let store: Answering;
+  let membership: Membership;
+  let isDraining: boolean;
+  let rooms: Map<string, FakeRoom>;
+
+  beforeEach(async () => {
+    store = new Answering();
+    isDraining = false;
+    rooms = new Map();
+    membership = new Membership({ store, processId: 'here', card: () => cardOf('here', isDraining), log: silent });
+    await store.beat({ card: cardOf('there'), beat: 1 });
+    await membership.join();
+  });
+
+  afterEach(() => membership.leave());
+
+  async function run(roomId: string): Promise<FakeRoom> {
+    const room = new FakeRoom(() => membership.forget(roomId));
+    rooms.set(roomId, room);
+    await membership.begin({ roomId, roomName: 'arena', matchId: roomId });
+    await membership.opened(roomId);
+    return room;
+  }
+
+  function drain(withinMs: number): { readonly it: Drain; readonly over: Promise<void> } {
+    const it = new Drain({ membership, store, log: silent, roomOf: (roomId) => rooms.get(roomId), seatsMs: 0 });
+    isDraining = true;
+    return { it, over: it.run(withinMs) };
+  }
+
+  it('sends players on their way once whoever dials is held, and before the match is claimed', async () => {
+    const room = await run('r1');
+    let placeAtAsk = '';
+    let doneAtAsk: readonly string[] = [];
+    store.onAsk = () => {
+      placeAtAsk = membership.rooms.get('r1')!.state;
+      doneAtAsk = [...room.done];
+    };
+    const { it, over } = drain(5_000);
+    await over;
+    assert.equal(placeAtAsk, 'moving');
+    assert.deepEqual(doneAtAsk, ['lock', 'handOver', 'sendAway']);
+    assert.deepEqual(room.done, ['lock', 'handOver', 'sendAway', 'retire']);
+    assert.deepEqual({ moved: it.progress.moved, left: it.progress.left }, { moved: 1, left: 0 });
+  });
+
+  it('moves the others first while somebody has only just joined, and that match as soon as it is settled', async () => {
+    const [fresh, settled] = [await run('fresh'), await run('settled')];
+    fresh.settledInMs = 1_000;
+    const { over } = drain(60_000);
+    await until(() => settled.done.includes('retire'), 'the other match to move');
+    assert.deepEqual(fresh.done, ['lock']);
+    fresh.settledInMs = 0;
+    await over;
+    assert.ok(fresh.done.includes('retire'));
+  });
+
+  it('does not wait for who has only just joined when its time runs out before', async () => {
+    const room = await run('r1');
+    room.settledInMs = 60_000;
+    await drain(2_000).over;
+    assert.ok(room.done.includes('retire'));
+  });
+
+  it('takes a match back that the other process refused, and tries again', async () => {
+    const room = await run('r1');
+    store.outcome = 'lost';
+    store.onAsk = () => {
+      if (room.done.includes('unfreeze')) store.outcome = 'adopted';
+    };
+    const { it, over } = drain(10_000);
+    await until(() => room.done.includes('unfreeze'), 'it to be taken back');
+    await over;
+    assert.deepEqual(room.done, ['lock', 'handOver', 'sendAway', 'unfreeze', 'handOver', 'sendAway', 'retire']);
+    assert.equal(it.progress.refused, 1);
+  });
+
+  it('leaves a match alone that nobody else can play, until its time is over', async () => {
+    const room = await run('r1');
+    await store.leave('there');
+    await until(() => membership.processes().length === 1, 'the other process to be gone');
+    const { it, over } = drain(300);
+    await over;
+    assert.deepEqual(room.done, ['lock']);
+    assert.equal(it.progress.left, 1);
+  });
+});
