@@ -598,11 +598,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const looking = setInterval(() => {
       const isBack = this.#seats.heldCount === 0 && this.clients.every(({ state }) => state === ClientState.JOINED);
       const isOver = performance.now() >= untilMs || (untilMs < Number.POSITIVE_INFINITY && isBack);
-      if (!isOver && this.plugins.tick.isRunning) {
-        // Who comes back meanwhile is told the time.
-        this.clock.tick();
-        return;
-      }
+      if (!isOver && this.plugins.tick.isRunning) return;
       clearInterval(looking);
       this.#isAwaiting = false;
       if (!this.#isFrozen) this.plugins.tick.resume();

@@ -54,7 +54,7 @@ export interface TickOptions {
   /** Nothing runs before {@link TickPlugin.resume}: a recovered match waits for its players. */
   readonly isHeld?: boolean;
   readonly phases: TickPhases;
-  /** Asked before each tick; false leaves it out, the room's clock included, and what was left out is not caught up with. */
+  /** Asked before each tick; false leaves it out but for the room's clock, and what was left out is not caught up with. */
   mayTick?(): boolean;
   /** The loop has ended because this phase threw. No other room is touched. */
   onFault(error: unknown, phase: FaultPhase): void;
@@ -64,7 +64,8 @@ export interface TickOptions {
  * `plugins = definePlugins([new TickPlugin()])`, then `this.plugins.tick.start({ ... })` at the end of `onCreate`.
  *
  * The room must not call `setTimestep` or `setFixedTimestep`, nor set `patchRate`. Its clock ticks once per tick of the
- * loop, and stands still before `start` and after `stop`.
+ * loop, also of those that are left out: the framework counts the messages of a client's second by it, and whoever is
+ * told the time must not be told a former one. It stands still before `start` and after `stop`.
  */
 export class TickPlugin extends RoomPlugin<Room> {
   override readonly pluginName = 'tick' as const;
@@ -101,7 +102,7 @@ export class TickPlugin extends RoomPlugin<Room> {
     this.#runner?.stop();
   }
 
-  /** Runs no tick until {@link resume}; the room's clock stands still as well. */
+  /** Runs no tick until {@link resume}; the room's clock goes on. */
   pause(): void {
     this.#runner?.pause();
   }
@@ -183,8 +184,7 @@ class TickRunner implements TickTask {
   readonly #patchEveryTicksMax: number;
   readonly #metrics: TickMetrics;
   readonly #shedding: TickShedding;
-  readonly #rateHz: number;
-  #loop: TickLoop;
+  readonly #loop: TickLoop;
   #isPaused = false;
   #tick: number;
   #phase: FaultPhase = 'clock';
@@ -203,10 +203,9 @@ class TickRunner implements TickTask {
     this.#patchEveryTicksMax = Math.max(options.patchEveryTicks, Math.floor(options.rateHz / PATCHES_MIN_HZ));
     this.#tick = options.firstTick;
     this.#shedding = new TickShedding(options.rateHz);
-    this.#rateHz = options.rateHz;
     this.#loop = this.#scheduler.add(options.rateHz, this);
     this.#metrics = new TickMetrics(options.totals, room.roomName, this.#loop.periodMs);
-    if (options.isHeld === true) this.pause();
+    this.#isPaused = options.isHeld === true;
   }
 
   get isRunning(): boolean {
@@ -234,15 +233,11 @@ class TickRunner implements TickTask {
   }
 
   pause(): void {
-    if (!this.#isRunning || this.#isPaused) return;
     this.#isPaused = true;
-    this.#loop.stop();
   }
 
   resume(): void {
-    if (!this.#isRunning || !this.#isPaused) return;
     this.#isPaused = false;
-    this.#loop = this.#scheduler.add(this.#rateHz, this);
   }
 
   stop(): void {
@@ -261,9 +256,17 @@ class TickRunner implements TickTask {
     this.#onFault(error, this.#phase);
   }
 
+  onHeld(): void {
+    this.#phase = 'clock';
+    this.#room.clock.tick();
+  }
+
   onTick(due: DueTick): void {
     const { scheduledMs, startedMs, nextMs, dropped } = due;
-    if (!this.#mayTick()) return;
+    if (this.#isPaused || !this.#mayTick()) {
+      this.onHeld();
+      return;
+    }
     const tick = this.#tick;
     const startedOwnMs = startedMs - this.#scheduler.preemptedMs;
     this.#isBehind = nextMs <= startedMs;
@@ -271,8 +274,7 @@ class TickRunner implements TickTask {
     if (dropped > 0) this.#metrics.countDropped(dropped);
     const wasLate = this.#isBehind || dropped > 0;
 
-    this.#phase = 'clock';
-    this.#room.clock.tick();
+    this.onHeld();
     let fromMs = this.#ownNow();
     this.#phase = 'inputs';
     this.#phases.inputs(tick);

@@ -78,7 +78,9 @@ export interface DueTick {
 export interface TickTask {
   /** Runs one tick. A throw ends this loop, and only this one. */
   onTick(due: DueTick): void;
-  /** The loop has ended because `onTick` threw. */
+  /** In place of a tick, while all loops are held: time goes on. */
+  onHeld?(): void;
+  /** The loop has ended because `onTick` or `onHeld` threw. */
   onFault(error: unknown): void;
 }
 
@@ -336,12 +338,15 @@ export class TickScheduler {
 
   #tick(loop: Loop, nowMs: number): void {
     loop.take(nowMs);
-    if (this.#isHeld?.() === true) return;
-    this.#ticks++;
-    this.#dropped += loop.dropped;
-    if (loop.nextMs <= nowMs) this.#catchUps++;
+    const isHeld = this.#isHeld?.() === true;
+    if (!isHeld) {
+      this.#ticks++;
+      this.#dropped += loop.dropped;
+      if (loop.nextMs <= nowMs) this.#catchUps++;
+    }
     try {
-      loop.task.onTick(loop);
+      if (isHeld) loop.task.onHeld?.();
+      else loop.task.onTick(loop);
     } catch (error) {
       this.#faults++;
       loop.stop();

@@ -322,6 +322,25 @@ describe('TickScheduler', () => {
     assert.ok(ticks >= 30);
   });
 
+  it('ticks nothing while it is held, tells every loop so at its times, and catches up with nothing', () => {
+    const clock = new VirtualClock();
+    let isHeld = false;
+    const scheduler = new TickScheduler({ clock, reportFault: () => assert.fail(), isHeld: () => isHeld });
+    const seen: string[] = [];
+    const [onTick, onHeld] = [() => void seen.push('tick'), () => void seen.push('held')];
+    scheduler.add(10, { onTick, onHeld, onFault: () => assert.fail() });
+    scheduler.add(10, { onTick, onFault: () => assert.fail() });
+    clock.run(999);
+    assert.deepEqual(seen, new Array(20).fill('tick'));
+    isHeld = true;
+    clock.run(1_999);
+    assert.deepEqual(seen.splice(0), [...new Array(20).fill('tick'), ...new Array(10).fill('held')]);
+    isHeld = false;
+    clock.run(2_999);
+    assert.deepEqual(seen, new Array(20).fill('tick'));
+    assert.equal(scheduler.counts.ticks, 40);
+  });
+
   it('refuses a rate that is no whole number from 10 to 60', () => {
     const { add } = setUp();
     for (const rateHz of [9, 61, 30.5, Number.NaN, -30]) assert.throws(() => add(rateHz), RangeError);
