@@ -3,8 +3,10 @@
  * sides, a server that is gone is answered with a code, and a connection whose work ran out of time is thrown away, so
  * that nobody gets another's unfinished transaction.
  */
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import { GameError } from '../kernel/errors.ts';
+import { limitTime } from '../kernel/time-limit.ts';
 import { Guard, type GuardState } from './guard.ts';
 
 /** First version whose SQL we use. */
@@ -89,6 +91,38 @@ const types: pg.CustomTypesConfig = {
   },
 };
 
+/** What pg gives a callback of `connect`. */
+type Connected = (error: Error | null, client?: pg.Client) => void;
+
+/** pg's own limit on connecting knows nothing of stalls: one of this process at its start would take the server for gone. */
+class PatientClient extends pg.Client {
+  readonly #connectMs: number;
+
+  constructor(config: pg.ClientConfig & { readonly connectMs: number }) {
+    super(config);
+    this.#connectMs = config.connectMs;
+  }
+
+  override connect(): Promise<pg.Client>;
+  override connect(callback: Connected): void;
+  override connect(callback?: Connected): Promise<pg.Client> | undefined {
+    if (callback === undefined) {
+      return new Promise((resolve, reject) => {
+        this.connect((error, client) => (error === null ? resolve(client!) : reject(error)));
+      });
+    }
+    const { connection } = this as unknown as { readonly connection: { readonly stream: Socket } };
+    const done = limitTime(this.#connectMs, () => {
+      connection.stream.destroy(new Error('timeout exceeded when trying to connect'));
+    });
+    super.connect((error: Error | null, client?: pg.Client) => {
+      done();
+      callback(error, client);
+    });
+    return undefined;
+  }
+}
+
 export class Database {
   /** Stands before everything below. */
   readonly guard: Guard;
@@ -107,7 +141,7 @@ export class Database {
       ...this.#clientConfig('hypogeum'),
       max: connectionsMax,
       // The guard lets no more in than there are connections, so nobody waits here for anything but a new connection.
-      connectionTimeoutMillis: connectTimeoutMs,
+      Client: PatientClient as unknown as typeof pg.Client,
       idleTimeoutMillis: 60_000,
     });
     // An idle connection that breaks is replaced when it is wanted; without a listener it would end the process.
@@ -206,11 +240,10 @@ export class Database {
    * @throws GameError DATABASE_UNAVAILABLE
    */
   async connect(name: string): Promise<pg.Client> {
-    const client = new pg.Client({
+    const client = new PatientClient({
       ...this.#clientConfig(`hypogeum ${name}`),
       statement_timeout: 0,
       idle_in_transaction_session_timeout: 0,
-      connectionTimeoutMillis: this.#connectTimeoutMs,
     });
     // The first words may come with the last ones, before the caller listens.
     client.on('error', () => undefined);
@@ -230,11 +263,12 @@ export class Database {
     if (!this.#pool.ended && !this.#pool.ending) await this.#pool.end();
   }
 
-  #clientConfig(name: string): pg.ClientConfig {
+  #clientConfig(name: string): pg.ClientConfig & { connectMs: number } {
     return {
       connectionString: this.url,
       application_name: name,
       keepAlive: true,
+      connectMs: this.#connectTimeoutMs,
       types,
       // The server gives up a little after us, so that a statement whose answer nobody awaits ends there too.
       statement_timeout: this.#timeoutMs + 500,

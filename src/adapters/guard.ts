@@ -14,11 +14,9 @@ import {
   circuitBreaker,
   handleWhen,
   IsolatedCircuitError,
-  TaskCancelledError,
-  TimeoutStrategy,
-  timeout,
 } from 'cockatiel';
 import { type ErrorCode, GameError } from '../kernel/errors.ts';
+import { OutOfTime, within } from '../kernel/time-limit.ts';
 
 export interface GuardOptions {
   /** Names the store in refusals, logs and metrics: `postgres`, `redis`, `nats`. */
@@ -76,7 +74,7 @@ export class Guard {
     this.#options = options;
     this.#bulkhead = bulkhead(options.concurrencyMax, options.queueMax);
     this.#breaker = circuitBreaker(
-      handleWhen((error) => error instanceof TaskCancelledError || options.isOutage(error)),
+      handleWhen((error) => error instanceof OutOfTime || options.isOutage(error)),
       { halfOpenAfter: options.halfOpenAfterMs, breaker: new ConsecutiveBreaker(options.failuresToOpen) },
     );
     this.#breaker.onStateChange((state) => options.onStateChange?.(STATES[state]));
@@ -112,18 +110,19 @@ export class Guard {
       const result = await this.#bulkhead.execute(() => {
         // The breaker itself would let them wait for the one that tries, which may take all of its time.
         if (this.#breaker.state === CircuitState.HalfOpen) throw new BrokenCircuitError();
-        return this.#breaker.execute(() =>
-          timeout(timeoutMs, TimeoutStrategy.Aggressive).execute(({ signal }) => work(signal)),
-        );
+        return this.#breaker.execute(() => {
+          const end = new AbortController();
+          return within(work(end.signal), timeoutMs, () => end.abort());
+        });
       });
       this.#totals.done++;
       return result;
     } catch (error) {
-      throw this.#translate(error, timeoutMs);
+      throw this.#translate(error);
     }
   }
 
-  #translate(error: unknown, timeoutMs: number): unknown {
+  #translate(error: unknown): unknown {
     const { name: store, unavailable, isOutage } = this.#options;
     if (error instanceof BulkheadRejectedError) {
       this.#totals.refusedFull++;
@@ -137,10 +136,10 @@ export class Guard {
         error,
       );
     }
-    if (error instanceof TaskCancelledError) {
+    if (error instanceof OutOfTime) {
       this.#totals.failed++;
       this.#totals.timedOut++;
-      return new GameError(unavailable, { store, outcome: 'unknown', reason: `no answer in ${timeoutMs} ms` }, error);
+      return new GameError(unavailable, { store, outcome: 'unknown', reason: error.message }, error);
     }
     if (!isOutage(error)) {
       this.#totals.faulted++;

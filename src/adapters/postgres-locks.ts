@@ -6,6 +6,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import { within } from '../kernel/time-limit.ts';
 import type { Database } from './database.ts';
 
 /** How often a process is heard of, and asks for what it waits for, ms. */
@@ -120,13 +121,13 @@ export class PostgresLocks {
     const client = await this.#database.connect('locks');
     client.on('error', () => this.#lose(client));
     client.on('end', () => this.#lose(client));
-    await inTime(
-      client,
+    await within(
       client.query(
         `set idle_session_timeout = ${SILENCE_MS}; set statement_timeout = ${SILENCE_MS};
          set tcp_keepalives_idle = 1; set tcp_keepalives_interval = 1; set tcp_keepalives_count = 1;
          set tcp_user_timeout = ${SILENCE_MS}`,
       ),
+      SILENCE_MS,
     );
     return client;
   }
@@ -140,20 +141,20 @@ export class PostgresLocks {
       if (!isOurs && !wanted.has(claim.name)) wanted.set(claim.name, claim);
     }
     if (released.length > 0) {
-      await inTime(
-        client,
+      await within(
         client.query(`select pg_advisory_unlock(hashtextextended(name, ${SEED})) from unnest($1::text[]) name`, [
           released,
         ]),
+        SILENCE_MS,
       );
       for (const name of released) this.#released.delete(name);
     }
-    const { rows } = await inTime(
-      client,
+    const { rows } = await within(
       client.query<{ name: string; ok: boolean }>(
         `select name, pg_try_advisory_lock(hashtextextended(name, ${SEED})) as ok from unnest($1::text[]) name`,
         [[...wanted.keys()]],
       ),
+      SILENCE_MS,
     );
     for (const { name, ok } of rows) {
       const claim = wanted.get(name)!;
@@ -182,19 +183,5 @@ export class PostgresLocks {
     // A server that hangs would not answer a goodbye.
     if (client !== undefined) void client.end().catch(() => undefined);
     (client as unknown as { connection?: { stream?: { destroy(): void } } } | undefined)?.connection?.stream?.destroy();
-  }
-}
-
-/** Rejects when an answer takes longer than the server would wait for us. */
-async function inTime<T>(client: pg.Client, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('the lock connection does not answer')), SILENCE_MS);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-    answer.catch(() => client);
   }
 }

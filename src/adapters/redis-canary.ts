@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { type CanaryState, COHORT_PLAYERS_MAX, canaryState, NO_CANARY } from '../cluster/canary.ts';
 import type { CanaryRecord, CanaryStore } from '../cluster/canary-desk.ts';
 import { GameError } from '../kernel/errors.ts';
+import { within } from '../kernel/time-limit.ts';
 
 export interface RedisCanaryOptions {
   /** `redis://…` or `rediss://…` */
@@ -36,12 +37,13 @@ export class RedisCanary implements CanaryStore {
   readonly #client: Redis;
   readonly #subscriber: Redis;
   readonly #prefix: string;
+  readonly #timeoutMs: number;
   readonly #listeners = new Set<() => void>();
 
   constructor({ url, prefix = 'hypogeum:', timeoutMs = 1_000 }: RedisCanaryOptions) {
     this.#prefix = prefix;
-    const options = { maxRetriesPerRequest: null, enableOfflineQueue: true, commandTimeout: timeoutMs };
-    this.#client = new Redis(url, options);
+    this.#timeoutMs = timeoutMs;
+    this.#client = new Redis(url, { maxRetriesPerRequest: null });
     // A subscription waits for its connection however long that takes, and is made again on every other one.
     this.#subscriber = new Redis(url, { maxRetriesPerRequest: null });
     for (const client of [this.#client, this.#subscriber]) client.on('error', () => undefined);
@@ -112,7 +114,7 @@ export class RedisCanary implements CanaryStore {
 
   async #run<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await work();
+      return await within(work(), this.#timeoutMs);
     } catch (error) {
       throw new GameError('STORE_UNAVAILABLE', { store: 'redis' }, error);
     }

@@ -25,6 +25,7 @@ import type {
 } from '../cluster/cluster-store.ts';
 import type { ProcessCard, RoomOwner, RoomRecord } from '../cluster/directory.ts';
 import { GameError } from '../kernel/errors.ts';
+import { OutOfTime, within } from '../kernel/time-limit.ts';
 
 export interface RedisClusterOptions {
   readonly url: string;
@@ -168,6 +169,7 @@ export class RedisCluster implements ClusterStore {
   readonly #redis: Redis & Scripts;
   readonly #hears: Redis;
   readonly #processId: string;
+  readonly #timeoutMs: number;
   readonly #news: ((news: ClusterNews) => void)[] = [];
   readonly #lost: (() => void)[] = [];
   readonly #asked = new Map<string, (answer: ProcessAnswer) => void>();
@@ -181,7 +183,7 @@ export class RedisCluster implements ClusterStore {
   static async open(options: RedisClusterOptions): Promise<RedisCluster> {
     const store = new RedisCluster(options);
     try {
-      await Promise.all([store.#redis.connect(), store.#hears.connect()]);
+      await Promise.all([connect(store.#redis), connect(store.#hears)]);
       await store.#hears.subscribe(NEWS, channelOf(options.processId));
     } catch (error) {
       await store.close();
@@ -192,6 +194,7 @@ export class RedisCluster implements ClusterStore {
 
   private constructor({ url, processId, timeoutMs = 1_000 }: RedisClusterOptions) {
     this.#processId = processId;
+    this.#timeoutMs = timeoutMs;
     const options: RedisOptions = {
       lazyConnect: true,
       connectTimeout: timeoutMs,
@@ -199,7 +202,6 @@ export class RedisCluster implements ClusterStore {
     };
     this.#redis = new Redis(url, {
       ...options,
-      commandTimeout: timeoutMs,
       // What found no connection is refused, not kept: a beat that is sent late says nothing.
       maxRetriesPerRequest: 0,
       enableOfflineQueue: false,
@@ -306,16 +308,18 @@ export class RedisCluster implements ClusterStore {
     const id = randomUUID();
     const answered = Promise.withResolvers<ProcessAnswer>();
     this.#asked.set(id, answered.resolve);
-    const timer = setTimeout(
-      () => answered.reject(unavailable(new Error(`process ${processId} gave no answer in ${timeoutMs} ms`))),
-      timeoutMs,
-    );
-    try {
+    const told = async (): Promise<ProcessAnswer> => {
       const hearers = await this.#say(processId, { kind: 'request', id, from: this.#processId, request });
-      if (hearers === 0) throw unavailable(new Error(`nobody listens as process ${processId}`));
-      return await answered.promise;
+      if (hearers === 0) throw new Error(`nobody listens as process ${processId}`);
+      return answered.promise;
+    };
+    try {
+      return await within(told(), timeoutMs);
+    } catch (error) {
+      throw error instanceof OutOfTime
+        ? unavailable(new Error(`process ${processId} gave ${error.message}`))
+        : unavailable(error);
     } finally {
-      clearTimeout(timer);
       this.#asked.delete(id);
     }
   }
@@ -370,11 +374,16 @@ export class RedisCluster implements ClusterStore {
 
   async #run<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await work();
+      return await within(work(), this.#timeoutMs);
     } catch (error) {
       throw unavailable(error);
     }
   }
+}
+
+/** Twice, if need be: a stall of this process can end an attempt that was answered, as the client counts its time itself. */
+function connect(redis: Redis): Promise<void> {
+  return redis.connect().catch(() => redis.connect());
 }
 
 function heartbeatsIn(texts: readonly string[]): Heartbeat[] {

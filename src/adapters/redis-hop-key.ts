@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import type { HopKey } from '../cluster/hop-mark.ts';
 import { GameError } from '../kernel/errors.ts';
+import { within } from '../kernel/time-limit.ts';
 
 export interface RedisHopKeyOptions {
   /** `redis://…` or `rediss://…` */
@@ -28,6 +29,7 @@ const MISMATCH_LOOK_MS = 1_000;
 export class RedisHopKey implements HopKey {
   readonly #redis: Redis;
   readonly #name: string;
+  readonly #timeoutMs: number;
   readonly #timer: NodeJS.Timeout;
   #accepted: readonly Buffer[] = [];
   #lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -35,8 +37,8 @@ export class RedisHopKey implements HopKey {
 
   private constructor({ url, name = 'hypogeum:hop-key', everyMs = 10_000, timeoutMs = 1_000 }: RedisHopKeyOptions) {
     this.#name = name;
+    this.#timeoutMs = timeoutMs;
     this.#redis = new Redis(url, {
-      commandTimeout: timeoutMs,
       connectTimeout: timeoutMs,
       enableOfflineQueue: true,
       maxRetriesPerRequest: 1,
@@ -80,7 +82,7 @@ export class RedisHopKey implements HopKey {
 
   #look(): Promise<void> {
     this.#lookedAtMs = performance.now();
-    this.#looking ??= this.#lookOnce().finally(() => {
+    this.#looking ??= within(this.#lookOnce(), this.#timeoutMs).finally(() => {
       this.#looking = undefined;
     });
     return this.#looking;

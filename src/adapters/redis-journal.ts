@@ -24,6 +24,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis, ReplyError } from 'ioredis';
 import { GameError } from '../kernel/errors.ts';
 import { MATCH_ID, type MatchHeader } from '../kernel/match-header.ts';
+import { within } from '../kernel/time-limit.ts';
 import {
   claimRecord,
   type JournalLag,
@@ -383,7 +384,7 @@ export class RedisJournal implements MatchJournal {
     if (former !== undefined && epoch <= former.epoch)
       throw new GameError('JOURNAL_FENCED', { matchId, epoch, seen: former.epoch });
     // What the former owner had handed over is the successor's to go on from.
-    if (former !== undefined) await this.#within(this.flush(former)).catch(() => undefined);
+    if (former !== undefined) await within(this.flush(former), this.#answerMs).catch(() => undefined);
     const log = new MatchLog(this, matchId, this.#keyOf(matchId), epoch);
     try {
       await this.#claim(log, header);
@@ -464,9 +465,8 @@ export class RedisJournal implements MatchJournal {
   }
 
   async #close(): Promise<void> {
-    await this.#within(Promise.allSettled([...this.#logs.values()].map((log) => this.flush(log)))).catch(
-      () => undefined,
-    );
+    const flushed = Promise.allSettled([...this.#logs.values()].map((log) => this.flush(log)));
+    await within(flushed, this.#answerMs).catch(() => undefined);
     this.#isClosed = true;
     clearInterval(this.#beat);
     clearTimeout(this.#timer);
@@ -787,6 +787,8 @@ export class RedisJournal implements MatchJournal {
   }
 
   async #onBeat(): Promise<void> {
+    // After a stall timers run first: what has arrived meanwhile is read before anything is judged by its age.
+    await new Promise(setImmediate);
     const nowMs = performance.now();
     for (const log of this.#logs.values()) {
       if (log.waitingSinceMs !== undefined && nowMs - log.waitingSinceMs > this.#patienceMs)
@@ -1030,7 +1032,7 @@ export class RedisJournal implements MatchJournal {
     const deadlineMs = performance.now() + this.#answerMs;
     for (;;) {
       try {
-        return await this.#within(work(), deadlineMs - performance.now());
+        return await within(work(), deadlineMs - performance.now());
       } catch (error) {
         if (!isOutage(error as Error)) throw error;
         if (this.#isClosed || performance.now() + 20 > deadlineMs) {
@@ -1039,20 +1041,6 @@ export class RedisJournal implements MatchJournal {
         }
         await delay(20);
       }
-    }
-  }
-
-  async #within<T>(work: Promise<T>, ms = this.#answerMs): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer in ${Math.round(ms)} ms`)), Math.max(ms, 0));
-    });
-    // Whichever is second has nobody to tell.
-    work.catch(() => undefined);
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -5,6 +5,7 @@
  */
 import { Agent, type ClientRequest, type IncomingMessage, request as open, type ServerResponse } from 'node:http';
 import type { ErrorCode } from '../kernel/errors.ts';
+import { limitTime } from '../kernel/time-limit.ts';
 import type { ClusterDirectory, ProcessCard } from './directory.ts';
 import { HOP_HEADER, type HopMarks } from './hop-mark.ts';
 
@@ -97,7 +98,7 @@ export class HttpRelay {
     let isOver = false;
     const stop = (): void => {
       isOver = true;
-      clearTimeout(timer);
+      endLimit();
       request.unpipe(onward);
       onward.destroy();
     };
@@ -110,11 +111,11 @@ export class HttpRelay {
         this.#attempt(request, response, [target.processId]);
       } else refuse(request, response, 'PROCESS_UNAVAILABLE');
     };
-    let timer = setTimeout(fail, limits.gateConnectMs);
+    let endLimit = limitTime(limits.gateConnectMs, fail);
     const passBody = (): void => {
       isConnected = true;
-      clearTimeout(timer);
-      timer = setTimeout(fail, limits.gateRequestAnswerMs);
+      endLimit();
+      endLimit = limitTime(limits.gateRequestAnswerMs, fail);
       let bytes = 0;
       request.on('data', (chunk: Buffer) => {
         hasPassedBody = true;
@@ -133,7 +134,7 @@ export class HttpRelay {
     onward.on('error', fail);
     onward.on('response', (answer) => {
       if (isOver) return;
-      clearTimeout(timer);
+      endLimit();
       this.#failedAtMs.delete(target.processId);
       response.writeHead(answer.statusCode!, kept(answer.rawHeaders));
       answer.on('error', () => response.destroy());

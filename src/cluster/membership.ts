@@ -380,11 +380,14 @@ export class Membership implements ClusterDirectory, RoomRegistry {
     if (this.#judgesFromMs === Number.POSITIVE_INFINITY || isLost) {
       this.#judgesFromMs = performance.now() + this.#times.leaseMs;
     }
-    this.#see(reply.processes, isLost);
+    this.#see(reply.processes, isLost, sentMs);
   }
 
-  /** Compares what is there with what is known. */
-  #see(processes: Awaited<ReturnType<ClusterStore['beat']>>['processes'], isLost: boolean): void {
+  /**
+   * Compares what is there with what is known.
+   * @param askedMs when the store was asked, monotonic ms: an answer that lay unread says nothing of what came after
+   */
+  #see(processes: Awaited<ReturnType<ClusterStore['beat']>>['processes'], isLost: boolean, askedMs: number): void {
     const nowMs = performance.now();
     const seen = new Set<string>();
     for (const { card, beat } of processes) {
@@ -400,7 +403,7 @@ export class Membership implements ClusterDirectory, RoomRegistry {
         );
       } else if (peer.beat !== beat) {
         Object.assign(peer, { card, beat, sinceMs: nowMs });
-      } else if (nowMs - peer.sinceMs > this.#times.leaseMs && nowMs >= this.#judgesFromMs) {
+      } else if (askedMs - peer.sinceMs > this.#times.leaseMs && nowMs >= this.#judgesFromMs) {
         void this.#bury(processId, peer, 'its beat stands still');
       }
     }

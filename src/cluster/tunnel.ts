@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { limitTime } from '../kernel/time-limit.ts';
 import type { DialFailure } from './gate-totals.ts';
 
 /** TCP asks a silent peer after this time, ms. The owner's WebSocket pings find a dead client earlier. */
@@ -31,7 +32,7 @@ export function dial(options: Dial): { readonly answer: Promise<Dialled>; abando
   let first: Buffer = Buffer.alloc(0);
   const { promise, resolve } = Promise.withResolvers<Dialled>();
   const settle = (outcome: Dialled): void => {
-    clearTimeout(timer);
+    endLimit();
     far.removeAllListeners('data');
     far.removeAllListeners('error');
     far.removeAllListeners('close');
@@ -40,7 +41,7 @@ export function dial(options: Dial): { readonly answer: Promise<Dialled>; abando
     else far.destroy();
     resolve(outcome);
   };
-  const timer = setTimeout(() => settle({ state: 'silent' }), answerMs);
+  const endLimit = limitTime(answerMs, () => settle({ state: 'silent' }));
   far.on('data', (chunk: Buffer) => {
     first = first.length === 0 ? chunk : Buffer.concat([first, chunk]);
     if (first.length < STATUS_BYTES) return;
@@ -53,7 +54,7 @@ export function dial(options: Dial): { readonly answer: Promise<Dialled>; abando
   return {
     answer: promise,
     abandon() {
-      clearTimeout(timer);
+      endLimit();
       far.removeAllListeners();
       far.on('error', () => far.destroy());
       far.destroy();
