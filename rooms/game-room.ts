@@ -782,15 +782,35 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     if (error instanceof GameError && error.code === 'JOURNAL_FENCED') this.#loseJournal(error);
   }
 
-  /**
-   * A player who comes back before the loss of its old socket was noticed, as with a reload of the page: the framework
-   * then closes that socket as if for a fault, and it must not count as thrown out.
-   */
+  /** Asked over HTTP. */
   override checkReconnectionToken(reconnectionToken: string): string {
-    const stale = this.clients.find((client) => client.reconnectionToken === reconnectionToken);
-    if (stale === undefined) return super.checkReconnectionToken(reconnectionToken);
+    const sessionId = this.#closeStale(reconnectionToken);
+    return sessionId ?? super.checkReconnectionToken(reconnectionToken);
+  }
+
+  /** Asked when a socket comes, as an SDK does that comes back by itself. */
+  override hasReservedSeat(sessionId: string, reconnectionToken?: string): boolean {
+    if (reconnectionToken !== undefined) this.#closeStale(reconnectionToken);
+    return super.hasReservedSeat(sessionId, reconnectionToken);
+  }
+
+  /**
+   * A player who comes back before the loss of its old socket was noticed, as with a reload of the page, or who never got
+   * the token that went to that socket. The framework knows the newest token only and would wait for the socket's end; it
+   * then closes it as if for a fault, which must not count as thrown out.
+   * @returns the session whose seat waits now for who has the token
+   */
+  #closeStale(token: string): string | undefined {
+    const stale = this.clients.find(({ sessionId, reconnectionToken, state }) => {
+      // Who has said that it is there has the newest.
+      if (reconnectionToken === token || state === ClientState.JOINED) return reconnectionToken === token;
+      return this.#seats.sessionOf(sessionId)?.tokens.includes(token);
+    });
+    if (stale === undefined) return undefined;
     this.#replacing.add(stale.sessionId);
-    const sessionId = super.checkReconnectionToken(reconnectionToken);
+    // Not let in yet itself: the framework would take that for leaving for good.
+    if (stale.state === ClientState.RECONNECTING) stale.state = ClientState.JOINING;
+    const sessionId = super.checkReconnectionToken(stale.reconnectionToken);
     // The framework leaves it open, deaf, for as long as its client likes.
     stale.leave(CloseCode.WITH_ERROR);
     return sessionId;

@@ -17,7 +17,7 @@ import {
 } from '../src/sessions/session.ts';
 import type { Admitted } from '../src/sessions/tokens.ts';
 
-/** Of one session: a client that missed the newest comes with the one before. */
+/** Of one session: the one that its client came with, and the newest, which that client may never have got. */
 const TOKENS_KEPT = 2;
 
 export type Player = Client<{ auth: Admitted }>;
@@ -27,7 +27,7 @@ export interface Session {
   readonly sessionId: string;
   readonly seat: Seat;
   readonly auth: Admitted;
-  /** The last ones with which it may come back, the newest last. */
+  /** With which it may come back, the newest last; at most {@link TOKENS_KEPT}. */
   readonly tokens: readonly string[];
   readonly phase: SessionPhase;
   /** What was said to it while it was away. */
@@ -171,9 +171,10 @@ export class RoomSeats {
   resume(client: Player): Session {
     const before = this.#sessions.get(client.sessionId);
     if (before === undefined) throw new Error(`session ${client.sessionId} resumed without a seat`);
-    const session = this.#return(before, client.reconnectionToken);
-    this.#held.delete(client.sessionId);
-    this.#record({ kind: 'resumed', sessionId: client.sessionId, token: client.reconnectionToken });
+    const { sessionId, reconnectionToken: token } = client;
+    const session = this.#return(before, token);
+    this.#held.delete(sessionId);
+    this.#record({ kind: 'resumed', sessionId, token, cameWith: session.tokens[0]! });
     return session;
   }
 
@@ -260,8 +261,10 @@ export class RoomSeats {
         this.disconnected(record.sessionId);
         return;
       case 'resumed': {
-        const session = this.#sessions.get(record.sessionId);
-        if (session !== undefined) this.#return(session, record.token);
+        const { sessionId, token, cameWith } = record;
+        if (cameWith !== undefined) this.#prove(sessionId, cameWith);
+        const session = this.#sessions.get(sessionId);
+        if (session !== undefined) this.#return(session, token);
         return;
       }
       case 'left': {
@@ -321,9 +324,10 @@ export class RoomSeats {
     };
     // The framework's own timer would outlive the room, and hold the process, for the rest of the time.
     const timer = room.clock.setTimeout(giveUp, this.#leftMs(session.sessionId));
-    const outcomes = waits.map((wait) =>
+    const outcomes = waits.map((wait, at) =>
       wait.then(
         (client) => {
+          this.#prove(sessionId, tokens[at]!);
           for (const other of waits) if (other !== wait) other.resolve?.(client);
           return true;
         },
@@ -337,6 +341,12 @@ export class RoomSeats {
     });
     this.#held.set(sessionId, { giveUp, over });
     return over;
+  }
+
+  /** The client came with this token: of the others it has none. */
+  #prove(sessionId: string, token: string): void {
+    const session = this.#sessions.get(sessionId);
+    if (session?.tokens.includes(token)) this.#sessions.set(sessionId, { ...session, tokens: [token] });
   }
 
   #return({ sessionId, tokens }: Session, token: string): Session {

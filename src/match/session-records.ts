@@ -28,7 +28,8 @@ export type SessionRecord =
       readonly token: string;
     }
   | { readonly kind: 'dropped'; readonly sessionId: string }
-  | { readonly kind: 'resumed'; readonly sessionId: string; readonly token: string }
+  /** With which token it came, and which one it was given. */
+  | { readonly kind: 'resumed'; readonly sessionId: string; readonly token: string; readonly cameWith?: string }
   | { readonly kind: 'left'; readonly sessionId: string }
   /** Said to a session that is away: waits for it, is lost to it, and all of it was told. */
   | { readonly kind: 'kept'; readonly sessionId: string; readonly type: string; readonly payload: unknown }
@@ -76,7 +77,12 @@ export function parseSessionRecord(bytes: Uint8Array): SessionRecord | undefined
     case 'left':
       return { kind: from['kind'], sessionId: sessionId() };
     case 'resumed':
-      return { kind: 'resumed', sessionId: sessionId(), token: text(from, 'token') };
+      return {
+        kind: 'resumed',
+        sessionId: sessionId(),
+        token: text(from, 'token'),
+        ...(from['cameWith'] === undefined ? {} : { cameWith: text(from, 'cameWith') }),
+      };
     case 'patch':
       return {
         kind: 'patch',

@@ -265,6 +265,27 @@ describe('a room whose process is gone', () => {
     await after.avatar();
   });
 
+  it('lets who never got its newest tokens in with the one that it has', async () => {
+    const room = await game.createRoom<LiveArena>('arena');
+    const { roomId } = room;
+    const player = await game.raw(roomId, { name: 'Marcia' });
+    const { sessionId } = player;
+    const token = player.token!;
+    const matchId = room.match.id;
+    player.socket.terminate();
+    await until(() => room.clients.length === 0, 'the loss to be noticed');
+    for (let now: AnyRoom = room; now.plugins.journal.epoch < 3; now = game.room(roomId)) {
+      for (let i = 0; i < 2; i++) {
+        const unheard = await game.comeBack(roomId, sessionId, token);
+        assert.equal(unheard.closed, undefined);
+        assert.notEqual(unheard.token, token);
+      }
+      await die(now);
+      assert.equal((await adopt(matchId)).kind, 'adopted');
+    }
+    assert.equal((await game.comeBack(roomId, sessionId, token)).closed, undefined);
+  });
+
   it('waits for its players, but not for long: who does not come back loses its seat in the end, and is counted out', async () => {
     const { room, joined } = await playing('arena', 2, ['scores']);
     const [player, lost] = joined as [TestPlayer, TestPlayer];

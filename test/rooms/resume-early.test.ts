@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { CloseCode } from '@colyseus/core';
 import { ArenaRoom } from '../../rooms/arena-room.ts';
 import { FRAME, GameServer, until } from '../fixtures/game-server.ts';
 
@@ -35,6 +36,37 @@ describe('a player who comes back before the loss of the old socket is noticed',
     game.room<ArenaRoom>(roomId).kickClient(player.room.sessionId, 4002);
     const client = await game.client();
     await assert.rejects(client.reconnect(player.room.reconnectionToken));
+  });
+
+  it('is let in with the last token that it got, however often a newer one was lost on its way, and with no older or forged one', async () => {
+    const room = await game.createRoom<ArenaRoom>('arena');
+    const { roomId } = room;
+    let player = await game.raw(roomId, { name: 'Marcia' });
+    const { sessionId } = player;
+    const oldest = player.token!;
+    player.socket.terminate();
+    await until(() => room.clients.length === 0, 'the loss to be noticed');
+    let token = oldest;
+    let former = oldest;
+    for (const isHeard of [false, false, true, true]) {
+      const stale = player;
+      player = await game.comeBack(roomId, sessionId, token);
+      assert.equal(player.closed, undefined);
+      if (stale.token !== oldest) assert.equal((await stale.ended()).code, CloseCode.WITH_ERROR);
+      if (!isHeard) continue;
+      player.send(FRAME.JOIN_ROOM);
+      await until(() => player.patches > 0, 'the state');
+      former = token;
+      token = player.token!;
+    }
+    for (const wrong of [former, oldest, 'forged']) {
+      assert.equal((await (await game.comeBack(roomId, sessionId, wrong)).ended()).code, CloseCode.FAILED_TO_RECONNECT);
+      await assert.rejects((await game.client()).reconnect(`${roomId}:${wrong}`));
+    }
+    const { patches } = player;
+    await until(() => player.patches > patches + 2, 'the match to go on for it');
+    assert.equal(room.clients.length, 1);
+    assert.deepEqual(game.bugs, []);
   });
 
   it('is answered every input that it sent before it was let in, as an SDK does that plays on while it comes back', async () => {
