@@ -296,12 +296,6 @@ function* roomMetrics(room: RoomTotals): Iterable<MetricFamily> {
   yield counter('hypogeum_room_joins_total', 'Players seated.', room.joins);
   yield counter('hypogeum_room_drops_total', 'Connections lost whose seat was held.', room.drops);
   yield counter('hypogeum_room_resumes_total', 'Seats taken again after a drop.', room.resumes);
-  yield counterBy(
-    'hypogeum_match_adoptions_total',
-    'Matches of processes that are gone, by what became of them here.',
-    'outcome',
-    room.adoptions.collect(),
-  );
   yield counter(
     'hypogeum_match_divergences_total',
     'Restored matches that did not come out as recorded: a bug.',

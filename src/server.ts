@@ -24,6 +24,7 @@ import type { Config } from './config.ts';
 import { gateMetrics } from './gate-metrics.ts';
 import { openHops } from './gating.ts';
 import { HttpServer } from './http-server.ts';
+import { ERRORS, GameError } from './kernel/errors.ts';
 import { type AdoptAllDeps, adoptUnfinished } from './match/adopt-all.ts';
 import { identityFault } from './match/colyseus-internals.ts';
 import type { Compatibility } from './match/compatibility.ts';
@@ -35,7 +36,7 @@ import { PingTotals } from './match/ping-plugin.ts';
 import { RecentTicks } from './match/recent-ticks.ts';
 import type { ReplayStore } from './match/replay-store.ts';
 import { RoomTotals } from './match/room-totals.ts';
-import { MatchSettler } from './match/settler.ts';
+import { MatchSettler, type SettleStep } from './match/settler.ts';
 import { TickTotals } from './match/tick-metrics.ts';
 import { TickScheduler } from './match/tick-scheduler.ts';
 import { matchMetrics, settlerMetrics } from './match-metrics.ts';
@@ -166,8 +167,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     replays,
     results: { report: async (report) => void (await results.report(report)) },
     totals: totals.journal,
-    onFault: (error, matchId, step) =>
-      log.error({ err: error, matchId, step }, 'an ended match waits to be settled; its journal is kept'),
+    onFault: (error, matchId, step) => tellUnsettled(log, error, matchId, step),
     onLost: (matchId) => log.error({ matchId }, 'a result is lost: neither journal nor log could be written'),
   });
 
@@ -490,6 +490,16 @@ class FormerMatches {
 function playsOf(rooms: RoomClasses): Record<string, Compatibility> {
   const games = Object.entries(rooms).filter(([, room]) => room.prototype instanceof GameRoom);
   return Object.fromEntries(games.map(([name, room]) => [name, compatibilityOf(room)]));
+}
+
+/** Of a match that ended, or, without one, that it is not known yet which have. */
+function tellUnsettled(log: Logger, error: unknown, matchId: string | undefined, step: SettleStep): void {
+  if (matchId !== undefined) {
+    log.error({ err: error, matchId, step }, 'an ended match waits to be settled; its journal is kept');
+  } else if (error instanceof GameError && ERRORS[error.code].retry) {
+    // A store that is slow or away, as one may be at a start. Nothing is known to wait for it.
+    log.warn({ reason: error.message }, 'the journal could not be looked through for ended matches; they wait there');
+  } else log.error({ err: error }, 'the journal cannot be looked through for ended matches');
 }
 
 /** What a former process left behind: ended matches are settled; those cut short are kept, and said. */

@@ -397,7 +397,8 @@ export class Membership implements ClusterDirectory, RoomRegistry {
       const peer = this.#peers.get(processId);
       if (peer === undefined) {
         this.#peers.set(processId, { card, beat, sinceMs: nowMs, silentLooks: 0 });
-        this.#options.log.info(
+        // Each process would say it of every other, which is most of what a start says; `status` lists them.
+        this.#options.log.debug(
           { peer: processId, roles: card.roles, build: card.buildId },
           'process of the cluster seen',
         );

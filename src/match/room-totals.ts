@@ -31,7 +31,7 @@ export class RoomTotals {
   corrections = 0;
   /** Corrections without a cause on the server, as clients report it: the two simulations disagree. */
   desyncs = 0;
-  /** Matches of processes that are gone, by what became of them here. */
+  /** Matches that a former process of this one had left in its files, by what became of them here. */
   readonly adoptions = new CountByCode();
   readonly joinsRefused = new CountByCode();
   /** Commands refused, by code. */

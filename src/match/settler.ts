@@ -42,8 +42,11 @@ export interface SettlerOptions {
   /** Without it matches only become replays. */
   readonly results?: ResultSink;
   readonly totals: JournalTotals;
-  /** Once for a match and step until that succeeds; it is tried again. */
-  readonly onFault: (error: unknown, matchId: string, step: SettleStep) => void;
+  /**
+   * Once for a match and step until that succeeds; it is tried again. Without a match for `list`: which ones have ended
+   * could not be read.
+   */
+  readonly onFault: (error: unknown, matchId: string | undefined, step: SettleStep) => void;
   /** A result that waited in memory alone is given up. */
   readonly onLost: (matchId: string) => void;
 }
@@ -128,7 +131,7 @@ export class MatchSettler {
       this.#hadEnded = new Set(ended.map(({ matchId }) => matchId));
       this.#isListFaulty = false;
     } catch (error) {
-      if (!this.#isListFaulty) this.#options.onFault(error, '', 'list');
+      if (!this.#isListFaulty) this.#options.onFault(error, undefined, 'list');
       this.#isListFaulty = true;
     }
     const before = this.#cases.size;

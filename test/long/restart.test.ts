@@ -106,6 +106,8 @@ describe('a program that is killed and started again', function () {
         JSON.stringify(verdict),
       );
     }
+    const metrics = await (await fetch(`http://127.0.0.1:${env['HYPOGEUM_PORT']}/metrics`)).text();
+    assert.match(metrics, /^hypogeum_adoptions_total\{outcome="adopted"\} 1$/m);
     await probes.play(false);
     await until(
       all(({ inputsUnacked }) => inputsUnacked === 0),
