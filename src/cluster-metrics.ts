@@ -6,13 +6,15 @@ import type { MetricFamily } from './ops/metrics.ts';
 export interface MatchMoves {
   /** What became of matches that this process went on with at its start, by outcome. */
   readonly adoptions: Iterable<readonly [outcome: string, count: number]>;
+  /** Whether this process can go on with matches of others at all. */
+  readonly isAble: boolean;
   /** Matches of this process that went on elsewhere. */
   readonly retired: number;
 }
 
 export function* clusterMetrics(
   { coordinator, drain, membership, placement, slotsAvailable }: Clustering,
-  { adoptions, retired }: MatchMoves,
+  { adoptions, isAble, retired }: MatchMoves,
 ): Iterable<MetricFamily> {
   const { reading } = membership;
   const one = (name: string, help: string, type: 'counter' | 'gauge', value: number): MetricFamily => ({
@@ -56,6 +58,12 @@ export function* clusterMetrics(
     'Times that Redis had lost what it held and was told again.',
     'counter',
     reading.healedTotal,
+  );
+  yield one(
+    'hypogeum_adoption_enabled',
+    '0 where this process goes on with no match of another or a former one, as the installed schema library does not fit.',
+    'gauge',
+    isAble ? 1 : 0,
   );
   const outcomes = new Map<string, number>(adoptions);
   for (const [outcome, count] of coordinator?.reading.outcomes ?? []) {

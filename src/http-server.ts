@@ -403,10 +403,11 @@ export class HttpServer {
       response.set('Cache-Control', 'no-store').json({ status: 'alive' });
     });
     app.get('/readyz', (_request, response) => {
+      const { phase, without } = health;
       response
         .status(health.isReady ? 200 : 503)
         .set('Cache-Control', 'no-store')
-        .json({ status: health.phase });
+        .json({ status: phase, ...(without.length > 0 ? { without } : {}) });
     });
   }
 

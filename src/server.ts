@@ -277,8 +277,10 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   });
   // A schema library that is not the one that rooms can be restored with: nothing is handed over, and it is said.
   const fault = identityFault();
-  if (fault !== undefined)
+  if (fault !== undefined) {
+    health.disable('adoption');
     log.error({ fault }, 'rooms cannot be restored with the installed @colyseus/schema: none is');
+  }
   const plays = fault === undefined ? playsOf(rooms) : {};
   // The framework has given this process its id: from now on every line has it.
   log.setBindings({ process: matchMaker.processId });
@@ -319,9 +321,16 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     const answer = operations.answer(request);
     return answer === undefined ? undefined : Promise.resolve(answer);
   });
-  metrics.addSource(() => clusterMetrics(clustering!, { adoptions: totals.room.adoptions.collect(), retired }));
+  metrics.addSource(() =>
+    clusterMetrics(clustering!, {
+      adoptions: totals.room.adoptions.collect(),
+      isAble: health.isAble('adoption'),
+      retired,
+    }),
+  );
   metrics.addSource(() => gateMetrics(gateTotals));
   const former = new FormerMatches({
+    health,
     journal: clustering.journal,
     plays,
     totals: totals.room,
@@ -424,6 +433,7 @@ async function openCanary(config: Config): Promise<CanaryStore & { close(): Prom
 }
 
 interface FormerDeps {
+  readonly health: Health;
   readonly journal: AdoptAllDeps['journal'];
   readonly plays: Readonly<Record<string, Compatibility>>;
   readonly totals: RoomTotals;
@@ -442,12 +452,8 @@ class FormerMatches {
 
   /** Goes on with all that fit, before anybody can come. */
   async adopt(): Promise<void> {
-    const { journal, plays, totals, log } = this.#deps;
-    const fault = identityFault();
-    if (fault !== undefined) {
-      log.error({ fault }, 'the installed @colyseus/schema is not the one that rooms can be restored with: none is');
-      return;
-    }
+    const { health, journal, plays, totals, log } = this.#deps;
+    if (!health.isAble('adoption')) return;
     await matchMaker.onReady;
     const startedMs = performance.now();
     await adoptUnfinished({

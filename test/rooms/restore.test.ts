@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { matchMaker } from '@colyseus/core';
+import { Encoder } from '@colyseus/schema';
 import { Callbacks } from '@colyseus/sdk';
 import { compatibilityOf, type GameRoom } from '../../rooms/game-room.ts';
 import { hashText } from '../../src/kernel/hash.ts';
@@ -426,5 +427,35 @@ describe('a room whose process is gone', () => {
     writer.end(entries.length, { hi: 0, lo: 0 }, { reason: 'abandoned', standings: [] });
     await writer.close();
     assert.deepEqual(await adopt(matchId), { kind: 'ended' });
+  });
+});
+
+describe('a process whose schema library is not the one that rooms can be restored with', () => {
+  const { discardChanges } = Encoder.prototype;
+  let game: GameServer | undefined;
+  afterEach(async () => {
+    Encoder.prototype.discardChanges = discardChanges;
+    await game?.close();
+  });
+
+  const readiness = async (): Promise<[number, unknown, string | undefined]> => {
+    const response = await fetch(`${game!.endpoint}/readyz`);
+    const metrics = await (await fetch(`${game!.endpoint}/metrics`)).text();
+    return [response.status, await response.json(), /^hypogeum_adoption_enabled (.*)$/m.exec(metrics)?.[1]];
+  };
+
+  it('takes players and says that it goes on with no match, which is not so otherwise', async () => {
+    game = await GameServer.start({ rooms: ROOMS });
+    assert.deepEqual(await readiness(), [200, { status: 'ready' }, '1']);
+    await game.close();
+    Encoder.prototype.discardChanges = () => {
+      throw new Error('discardChanges is another');
+    };
+    game = await GameServer.start({ rooms: ROOMS });
+    Encoder.prototype.discardChanges = discardChanges;
+    assert.deepEqual(await readiness(), [200, { status: 'ready', without: ['adoption'] }, '0']);
+    assert.match(game.bugs.join(), /rooms cannot be restored/);
+    const room = await game.createRoom<LiveArena>('arena');
+    await (await game.join(room.roomId)).patched(2);
   });
 });
