@@ -72,6 +72,8 @@ export interface ClusteringOptions {
   readonly port: () => number;
   /** Takes no new rooms. */
   readonly isDraining: () => boolean;
+  /** Players connected to rooms of this process. */
+  readonly players: () => number;
   /** 99th percentile of a tick over the last seconds, ms; 0 without rooms. */
   readonly tickP99Ms: () => number;
   /** Among which processes a new match is placed, best first. */
@@ -130,7 +132,7 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
     isDraining: options.isDraining(),
     load: {
       tickP99Ms: options.tickP99Ms(),
-      players: matchMaker.stats.local.ccu,
+      players: options.players(),
       rooms: localRooms(),
       matchSlots: roles.includes('realtime') ? matchSlots : 0,
       matchSlotsAvailable: slotsAvailable(),

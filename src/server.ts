@@ -219,10 +219,12 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     newSeed: () => randomInt(2 ** 32),
   };
 
+  // The framework also counts those whose seat is held while they are away.
+  const players = (): number => Math.max(0, matchMaker.stats.local.ccu - totals.sessions.now.dropped);
   const metrics = new Metrics({
     buildId: config.buildId,
     health,
-    load: () => ({ players: matchMaker.stats.local.ccu, rooms: matchMaker.stats.local.roomCount }),
+    load: () => ({ players: players(), rooms: matchMaker.stats.local.roomCount }),
   });
   metrics.addSource(() => matchMetrics(totals));
   metrics.addSource(() => settlerMetrics(settler.collect()));
@@ -294,6 +296,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       plays,
       port: () => http.port,
       isDraining: () => !health.isReady,
+      players,
       tickP99Ms: () => recentTicks.p99Ms(performance.now()),
       placesFor: ({ matchId, track }) => desk.placesFor({ matchId, track }),
       journal,

@@ -124,11 +124,11 @@ export async function runClusterCli(argv: readonly string[], context: ClusterCli
     if (options.command === 'up') return await up(options.up, context);
     const place = await runningCluster(options.up.dataDir);
     if (options.command === 'roll') {
-      if (place === undefined) throw nowhere(options);
+      if (place === undefined) return await tellNowhere(options, context);
       return await roll(place, options, context);
     }
     const url = options.redis ?? place?.redisUrl ?? options.up.redisUrl;
-    if (url === undefined) throw nowhere(options);
+    if (url === undefined) return await tellNowhere(options, context);
     const shared = await openShared(url);
     try {
       // Names are those of this machine's cluster; they mean nothing in another one.
@@ -145,9 +145,12 @@ export async function runClusterCli(argv: readonly string[], context: ClusterCli
   }
 }
 
-function nowhere({ up: { dataDir } }: Options): GameError {
-  const reason = `no cluster runs on the data folder ${dataDir}, and REDIS_URL is not set; npm run cluster -- up starts one`;
-  return new GameError('STORE_UNAVAILABLE', { reason });
+async function tellNowhere({ command, up: { dataDir } }: Options, { stderr }: ClusterCliContext): Promise<number> {
+  // Only what `up` has started can be rolled.
+  const elsewhere = command === 'roll' ? '' : ', --redis URL or REDIS_URL a cluster that something else has started';
+  const ways = `npm run cluster -- up starts one; --data DIR names another folder${elsewhere}`;
+  await print(stderr, `No cluster runs on the data folder ${safe(dataDir)}: ${ways}.\n`);
+  return EXIT.UNREADABLE;
 }
 
 function parse(argv: readonly string[], { env }: ClusterCliContext): Options | undefined {
@@ -313,9 +316,15 @@ async function change(canary: CanaryStore, to: (state: CanaryState) => CanarySta
 
 /** It may be set before its processes are there; it may also be mistyped. */
 async function warnOfNoProcess({ store }: SharedCluster, build: string, { stderr }: ClusterCliContext): Promise<void> {
-  const builds = new Set((await listProcesses(store)).map(({ buildId }) => buildId));
+  const builds = buildsOf(await listProcesses(store));
   if (builds.has(build)) return;
   await print(stderr, `No process runs build ${build} yet; there are ${[...builds].map(safe).join(', ') || 'none'}.\n`);
+}
+
+/** Of the processes that make matches. */
+function buildsOf(cards: readonly ListedProcess[]): ReadonlySet<string> {
+  const makers = cards.filter(({ isListening, roles }) => isListening && roles.includes('realtime'));
+  return new Set(makers.map(({ buildId }) => buildId));
 }
 
 async function tellCanary(record: CanaryRecord, { isJson }: Options, { stdout }: ClusterCliContext): Promise<number> {
@@ -362,7 +371,9 @@ async function status(
   for (const { name, processId = '', state } of posts) if (!known.has(processId)) rows.push([name, '', state]);
   const header = ['name', 'id', 'state', 'roles', 'build', 'track', 'rooms', 'players', 'free slots', 'tick p99'];
   await print(stdout, table([header, ...rows]));
-  await print(stdout, `Canary: ${describeCanary(record.state)}.\n`);
+  // What is tried outlives the processes, also all of them.
+  const isRun = record.state.phase === 'none' || buildsOf(cards).has(record.state.build);
+  await print(stdout, `Canary: ${describeCanary(record.state)}.${isRun ? '' : ' No process runs that build.'}\n`);
   if (place !== undefined) await print(stdout, `Players connect to ${place.url}\n`);
   return EXIT.FINE;
 }

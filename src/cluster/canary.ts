@@ -58,7 +58,7 @@ export function parseCanary(text: string): CanaryState | undefined {
 export function describeCanary(state: CanaryState): string {
   switch (state.phase) {
     case 'none':
-      return 'no canary: new matches go to any build';
+      return 'no build is tried: new matches go to any build';
     case 'percent':
       return `build ${state.build} gets ${state.percent} % of new matches`;
     case 'cohort':

@@ -61,11 +61,12 @@ describe('npm run cluster', () => {
       });
     }
 
-    it('tells that no cluster runs there, and how to start one', async () => {
+    it('tells that no cluster runs there, how to start one, and how to name another', async () => {
       for (const words of [['status'], ['roll'], ['promote'], ['drain', 'x'], ['canary', 'show']]) {
         const { code, err } = await run(words);
         assert.equal(code, 3);
-        assert.match(err, /^STORE_UNAVAILABLE: .*no cluster runs on the data folder .*npm run cluster -- up/);
+        assert.match(err, /^No cluster runs on the data folder .*: npm run cluster -- up starts one; --data DIR names/);
+        assert.equal(/REDIS_URL/.test(err), words[0] !== 'roll');
       }
     });
 
@@ -116,7 +117,7 @@ describe('npm run cluster', () => {
       assert.equal(code, 0);
       assert.match(out, /^ +one +ready +realtime +1\.3\.0 +stable +2 +7 +48 +2\.3 ms$/m);
       assert.match(out, /^ +ghost +dead +worker +1\.3\.0/m);
-      assert.match(out, /^Canary: no canary/m);
+      assert.match(out, /^Canary: no build is tried: new matches go to any build\.$/m);
       const { processes } = JSON.parse((await there('status', '--json')).out) as { processes: { processId: string }[] };
       assert.deepEqual(
         processes.map(({ processId }) => processId),
@@ -148,7 +149,10 @@ describe('npm run cluster', () => {
       assert.equal(tried.code, 0);
       assert.equal(tried.out, 'build 1.4.0 gets 10 % of new matches (by operator)\n');
       assert.match(tried.err, /^No process runs build 1\.4\.0 yet; there are 1\.3\.0\.$/m);
-      assert.match((await there('status')).out, /^Canary: build 1\.4\.0 gets 10 %/m);
+      assert.match(
+        (await there('status')).out,
+        /^Canary: build 1\.4\.0 gets 10 % of new matches\. No process runs that build\.$/m,
+      );
       assert.match((await there('promote')).out, /^build 1\.4\.0 is promoted/);
       const again = await there('promote');
       assert.equal(again.code, 1);
@@ -159,9 +163,13 @@ describe('npm run cluster', () => {
         revision: 3,
         by: 'operator',
       });
-      assert.match((await there('canary', 'clear')).out, /^no canary/);
+      assert.match((await there('canary', 'clear')).out, /^no build is tried/);
       const known = await there('canary', 'set', '--build', '1.3.0', '--cohort', 'testers');
       assert.deepEqual([known.code, known.err], [0, '']);
+      assert.match(
+        (await there('status')).out,
+        /^Canary: build 1\.3\.0 gets the new matches of the cohort testers\.$/m,
+      );
     });
 
     it('keeps the players of a cohort', async () => {

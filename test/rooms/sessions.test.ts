@@ -35,6 +35,18 @@ describe('the session of a player', () => {
     return game.adopt(await client.reconnect(player.room.reconnectionToken));
   }
 
+  it('counts as a player where it is connected, not where its seat is held', async () => {
+    const players = async () => Number(/^hypogeum_players (\d+)$/m.exec(await game.server.metrics.text())?.[1]);
+    const { room, player } = await seated();
+    await until(async () => (await players()) === 1, 'the player');
+    await cut(room, player);
+    await until(async () => (await players()) === 0, 'nobody to be there');
+    const again = await back(player);
+    await until(async () => (await players()) === 1, 'the player again');
+    await again.leave();
+    await until(async () => (await players()) === 0, 'nobody to be left');
+  });
+
   it('is counted in the state that it is in', async () => {
     const before = { ...states() };
     const { room, player } = await seated();
