@@ -17,6 +17,7 @@ import {
 import type { Schema } from '@colyseus/schema';
 import * as z from 'zod';
 import type { Track } from '../src/cluster/canary.ts';
+import type { CreationOptions } from '../src/cluster/match-ids.ts';
 import { ByteReader, ByteWriter } from '../src/kernel/bytes.ts';
 import { CLOSE, GameError, type ErrorCode as RefusalCode } from '../src/kernel/errors.ts';
 import type { EndReason, MatchHeader, Participant } from '../src/kernel/match-header.ts';
@@ -336,16 +337,18 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     super.setSerializer(new HotSerializer(this.plugins.interest));
   }
 
-  override async onCreate(options: { services: RoomServices; matchId?: unknown; traceId?: string }): Promise<void> {
+  override async onCreate(options: { services: RoomServices } & CreationOptions): Promise<void> {
     const { sim } = this;
     this.services = options.services;
     this.#capture = new SchemaCapture(this.stateType);
     let adoption = pendingAdoptionOf(this.roomId);
     const epoch = adoption === undefined ? await this.#register(options.matchId) : adoption.writer.epoch;
     if (epoch > 1) adoption ??= await this.#takeOver(epoch);
-    const header = adoption?.recorded.header ?? this.#newHeader();
+    const header = adoption?.recorded.header ?? this.#newHeader(options);
     this.matchId = header.matchId;
-    const services = this.#logAs(options);
+    const services = this.#logAs(header);
+    // Not on the list yet: nobody who did not queue for it comes in by chance.
+    if (header.isPrivate) await this.setPrivate();
     this.#tickRateHz = header.tickRateHz;
     this.maxClients = Math.min(services.settings.maxPlayers, sim.maxSeats);
     const elapsedMs = adoption === undefined ? this.#begin(header.setup) : await this.#restore(adoption);
@@ -445,7 +448,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return this.services.registry?.owns(this.roomId) === false;
   }
 
-  #newHeader(): MatchHeader {
+  #newHeader({ isPrivate, traceId }: CreationOptions): MatchHeader {
     const { services, matchId } = this;
     return {
       matchId,
@@ -456,6 +459,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       buildId: services.settings.buildId,
       setup: this.setupMatch(services.newSeed()),
       createdAtMs: Date.now(),
+      ...(isPrivate ? { isPrivate } : {}),
+      ...(traceId === undefined ? {} : { traceId }),
     };
   }
 
@@ -1029,8 +1034,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   }
 
   /** Every line that this room logs says which room and match it is of, and what its creation was part of. */
-  #logAs({ services, traceId }: { services: RoomServices; traceId?: string }): RoomServices {
-    const { roomName: room, roomId, matchId } = this;
+  #logAs({ traceId }: MatchHeader): RoomServices {
+    const { roomName: room, roomId, matchId, services } = this;
     const log = services.log.child?.({ room, roomId, matchId, ...(traceId === undefined ? {} : { trace: traceId }) });
     this.services = { ...services, log: log ?? services.log };
     return this.services;

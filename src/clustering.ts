@@ -4,13 +4,12 @@
  */
 import { LocalDriver, LocalPresence, type MatchMakerDriver, matchMaker, type Presence } from '@colyseus/core';
 import { MemoryCluster } from './adapters/memory-cluster.ts';
-import type { Track } from './cluster/canary.ts';
 import { claiming } from './cluster/claiming.ts';
 import type { ClusterStore } from './cluster/cluster-store.ts';
 import { Coordinator } from './cluster/coordinator.ts';
 import type { Compatibility, ProcessCard } from './cluster/directory.ts';
 import { Drain, type MovableRoom } from './cluster/drain.ts';
-import type { MatchIds } from './cluster/match-ids.ts';
+import type { CreationOptions, MatchIds } from './cluster/match-ids.ts';
 import { Membership } from './cluster/membership.ts';
 import { Placement } from './cluster/placement.ts';
 import type { Config } from './config.ts';
@@ -77,16 +76,10 @@ export interface ClusteringOptions {
   /** 99th percentile of a tick over the last seconds, ms; 0 without rooms. */
   readonly tickP99Ms: () => number;
   /** Among which processes a new match is placed, best first. */
-  readonly placesFor: (creation: PlacedCreation) => readonly (readonly ProcessCard[])[];
+  readonly placesFor: (creation: CreationOptions) => readonly (readonly ProcessCard[])[];
   readonly journal: MatchJournal;
   /** A room of this process. */
   readonly roomOf: (roomId: string) => MovableRoom | undefined;
-}
-
-/** What decides where a room is made, of what it is made with; put there by this server, never by a client. */
-export interface PlacedCreation {
-  readonly matchId?: string;
-  readonly track?: Track;
 }
 
 export interface Clustering {
@@ -99,7 +92,7 @@ export interface Clustering {
   /** The journal, for what is taken over: a claim in it is one in the registry. */
   readonly journal: Pick<MatchJournal, 'list' | 'load' | 'loadTail' | 'open'>;
   /** For the framework: where a new room is made. @throws GameError NO_SLOTS */
-  selectProcess(roomName: string, options: object): Promise<string>;
+  selectProcess(roomName: string, creation: CreationOptions): Promise<string>;
   /** Matches that this process can still take. */
   readonly slotsAvailable: number;
   /** Takes part from now on. @throws GameError STORE_UNAVAILABLE */
@@ -177,7 +170,9 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
     journal: claims,
     async selectProcess(roomName, creation) {
       matchIds.stamp(creation);
-      return isAlone ? processId : placement.choose(roomName, options.placesFor(creation));
+      if (isAlone) return processId;
+      if (!Object.hasOwn(options.plays, roomName)) return placement.chooseHost(roomName, processId);
+      return placement.choose(roomName, options.placesFor(creation), creation.region);
     },
     get slotsAvailable() {
       return slotsAvailable();

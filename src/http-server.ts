@@ -342,9 +342,8 @@ export class HttpServer {
     options: JoinOptions | undefined,
     context: AuthContext | undefined,
   ): Promise<JoinOptions> {
-    const own: JoinOptions & { track?: Track; traceId?: string } = cluster.matchIds.ofPlayer(options);
+    const own = cluster.matchIds.ofPlayer(options);
     own.traceId = traceIdOf(context?.headers?.get('traceparent'));
-    delete own.track;
     // Who names a room is let into it: friends of a tester may follow.
     const track = method === 'joinOrCreate' ? await cluster.trackOfJoin(context?.token) : undefined;
     if (track !== undefined) own.track = track;

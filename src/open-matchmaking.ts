@@ -57,7 +57,7 @@ export async function openMatchmaking(options: OpenMatchmakingOptions): Promise<
   const store = new TicketStore(cells);
   const totals = new MatchmakingTotals();
   const players = factsOf(options.persistence);
-  const rooms = new ColyseusMatchRooms();
+  const rooms = new ColyseusMatchRooms(log);
   const holder = randomUUID();
   const matchmaking = new Matchmaking({
     store,

@@ -345,11 +345,12 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   const close = async (): Promise<void> => {
     // No match is begun here any more; who leads the pools next need not wait for a lease to end.
     await queues.stop();
-    queues.matchmaking.close();
     health.advance('draining');
     const untilMs = performance.now() + config.drainSeconds * 1000;
     // Alone there is nobody to whom a match could move.
     if (config.stores.redisUrl !== undefined) await clustering!.drain.run(config.drainSeconds * 1000);
+    // Until now who queues here is told of its ticket, and of its seat: other processes go on matching.
+    queues.matchmaking.close();
     await http.close(Math.max(LAST_WORDS_MS, untilMs - performance.now()));
     await queues.close();
     await operations.close();

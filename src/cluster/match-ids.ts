@@ -4,10 +4,20 @@
  * the id, never the client and never the room.
  */
 
-/** What a room is made with. */
+import type { Track } from './canary.ts';
+
+/** What a room is made with, by this server's word and never by a client's. */
 export interface CreationOptions {
   /** Also the id of the room. */
   matchId?: string;
+  /** It is offered to nobody who asks for any room. */
+  isPrivate?: true;
+  /** Where it is to run, if it can be had there; that of the process which is asked where not given. */
+  region?: string;
+  /** Of the player who is the first in it, see `trackOfJoin`. */
+  track?: Track;
+  /** Of what it is made for. */
+  traceId?: string;
 }
 
 export class MatchIds {
@@ -20,11 +30,11 @@ export class MatchIds {
     this.#newMatchId = newMatchId;
   }
 
-  /** A copy of what a player sent, without an id of its own making. */
-  ofPlayer<O extends object>(options: O | undefined): O {
-    const { matchId: _, ...own } = (options ?? {}) as O & CreationOptions;
+  /** A copy of what a player sent, without anything that only this server may say. */
+  ofPlayer<O extends object>(options: O | undefined): O & CreationOptions {
+    const { matchId, isPrivate, region, track, traceId, ...own } = (options ?? {}) as O & CreationOptions;
     this.#ofPlayers.add(own);
-    return own as unknown as O;
+    return own as unknown as O & CreationOptions;
   }
 
   /** Call once for each creation, before anybody is asked to make the room. */

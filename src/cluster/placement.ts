@@ -81,11 +81,12 @@ export class Placement {
 
   /**
    * @param among processes it may be, best first: of the second only if all of the first are full. All if not given.
+   * @param region in place of the one that is wished for anyway
    * @throws GameError NO_SLOTS
    */
-  choose(roomName: string, among?: readonly (readonly ProcessCard[])[]): string {
+  choose(roomName: string, among?: readonly (readonly ProcessCard[])[], region?: string): string {
     const cards = this.#options.processes();
-    const wish = { roomName, ...this.#options.wishOf(roomName) };
+    const wish = { roomName, ...this.#options.wishOf(roomName), ...(region === undefined ? {} : { region }) };
     const counts = this.#counts(cards);
     let chosen: ProcessCard | undefined;
     for (const some of among ?? [cards]) {
@@ -95,6 +96,21 @@ export class Placement {
     const sent = this.#sent.get(chosen.processId);
     if (sent?.card === chosen) sent.count++;
     else this.#sent.set(chosen.processId, { card: chosen, count: 1 });
+    return chosen.processId;
+  }
+
+  /**
+   * The process for a room that is no match and takes no slot, such as a queue: this one where it may be, as it has been
+   * asked.
+   * @throws GameError NO_SLOTS if no process takes rooms
+   */
+  chooseHost(roomName: string, processId: string): string {
+    const hosts = this.#options
+      .processes()
+      .filter(({ isDraining, roles }) => !isDraining && roles.includes('realtime'));
+    hosts.sort((a, b) => a.load.players - b.load.players);
+    const chosen = hosts.find((card) => card.processId === processId) ?? hosts[0];
+    if (chosen === undefined) throw new GameError('NO_SLOTS', { roomName });
     return chosen.processId;
   }
 

@@ -32,6 +32,10 @@ export interface MatchHeader {
   readonly roomId?: string;
   /** Shape of what its clients decode, see `Compatibility`; only in journals, and absent in those of before 0.3. */
   readonly schemaHash?: string;
+  /** Only whom the queues seated comes in, and who names the room; only in journals. Absent: anybody may. */
+  readonly isPrivate?: true;
+  /** Of what it was made for, in the logs of every process that it is played in; only in journals. */
+  readonly traceId?: string;
 }
 
 /** `completed`: the rules ended it. `abandoned`: everybody left. `shutdown`: the process was drained. */
@@ -90,6 +94,8 @@ export function parseMatchHeader(value: unknown): MatchHeader {
     buildId: text(from, 'buildId'),
     ...(from['roomId'] === undefined ? {} : { roomId: text(from, 'roomId') }),
     ...(from['schemaHash'] === undefined ? {} : { schemaHash: text(from, 'schemaHash') }),
+    ...(from['isPrivate'] !== undefined && boolean(from, 'isPrivate') ? { isPrivate: true } : {}),
+    ...(from['traceId'] === undefined ? {} : { traceId: text(from, 'traceId') }),
   };
 }
 

@@ -28,7 +28,7 @@ export function keyedPseudonym(key: Uint8Array): Pseudonym {
  */
 export async function replayOf(recorded: RecordedMatch, pseudonym: Pseudonym): Promise<Replay> {
   // Which room it was is nobody's business, and what clients decoded is over.
-  const { roomId: _room, schemaHash: _schema, ...header } = recorded.header;
+  const { roomId: _room, schemaHash: _schema, isPrivate: _private, traceId: _trace, ...header } = recorded.header;
   const { end } = recorded;
   const players: { -readonly [Key in keyof ReplayPlayer]: ReplayPlayer[Key] }[] = [];
   const seated = new Map<number, (typeof players)[number]>();

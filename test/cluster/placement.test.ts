@@ -68,6 +68,38 @@ describe('placement', () => {
     );
   });
 
+  it('sends a match to the region that it is for, in place of the own, while that has a slot', () => {
+    const placement = new Placement({
+      processes: () => [
+        { ...cardOf('here'), region: 'eu' },
+        { ...cardOf('there'), region: 'us' },
+      ],
+      wishOf: () => ({ region: 'eu' }),
+    });
+    assert.equal(placement.choose('arena'), 'here');
+    assert.equal(placement.choose('arena', undefined, 'us'), 'there');
+  });
+
+  it('keeps a room that takes no slot where it was asked for, if rooms may be there, and else finds a place', () => {
+    fc.assert(
+      fc.property(cards, (all) => {
+        const placement = new Placement({ processes: () => all, wishOf: () => ({}) });
+        const able = all.filter(({ isDraining, roles }) => !isDraining && roles.includes('realtime'));
+        if (able.length === 0) {
+          assert.throws(
+            () => placement.chooseHost('queue', 'p0'),
+            (error: GameError) => error.code === 'NO_SLOTS',
+          );
+          return;
+        }
+        const chosen = placement.chooseHost('queue', 'p0');
+        assert.ok(able.some(({ processId }) => processId === chosen));
+        if (able.some(({ processId }) => processId === 'p0')) assert.equal(chosen, 'p0');
+      }),
+      { seed: SEED },
+    );
+  });
+
   it('never sends more matches than there are slots, whatever it hears meanwhile, and then refuses NO_SLOTS', () => {
     fc.assert(
       fc.property(cards, (all) => {

@@ -3,6 +3,7 @@ import type { Messages, Room } from '@colyseus/core';
 import * as z from 'zod';
 import { ArenaRoom } from '../../rooms/arena-room.ts';
 import type { RoomServices, RoomSettings } from '../../rooms/game-room.ts';
+import type { CreationOptions } from '../../src/cluster/match-ids.ts';
 import { GameError } from '../../src/kernel/errors.ts';
 import type { Entry, MatchSetup } from '../../src/kernel/simulation.ts';
 import type { InterestOptions } from '../../src/match/interest-plugin.ts';
@@ -23,8 +24,9 @@ export class ProbeArena extends ArenaRoom {
     },
   };
 
-  override onCreate({ services }: { services: RoomServices }): Promise<void> {
-    return super.onCreate({ services: { ...services, settings: { ...services.settings, ...this.settings() } } });
+  override onCreate({ services, ...creation }: { services: RoomServices } & CreationOptions): Promise<void> {
+    const settings = { ...services.settings, ...this.settings() };
+    return super.onCreate({ ...creation, services: { ...services, settings } });
   }
 
   protected settings(): Partial<RoomSettings> {

@@ -231,6 +231,29 @@ describe('a room whose process is gone', () => {
     await until(() => input.pendingCount === 0, 'an input to be answered');
   });
 
+  it('that the queues made is private as it was, and goes on under its trace id', async () => {
+    const creation = { isPrivate: true, traceId: '4bf92f3577b34da6a3ce929d0e0e4736' } as const;
+    const listing = await matchMaker.createRoom('arena', creation);
+    const { roomId } = listing;
+    assert.equal(listing.private, true);
+    const player = await game.join(roomId);
+    await player.seat();
+    await player.patched(1);
+    await die(game.room<LiveArena>(roomId));
+    assert.equal((await adopt(roomId)).kind, 'adopted');
+    await until(() => player.resumes === 1, 'the player to be back');
+    const [again] = await matchMaker.query({ roomId } as object);
+    assert.equal(again?.private, true);
+    const { header } = (await game.server.services.journal.load(roomId))!;
+    assert.equal(header.traceId, creation.traceId);
+  });
+
+  it('that is a player’s own is never private: nobody could come in, and it would hold a slot', async () => {
+    const player = game.adopt(await (await game.client()).joinOrCreate('pair', { isPrivate: true, traceId: 'x' }));
+    const [listing] = await matchMaker.query({ roomId: player.room.roomId } as object);
+    assert.equal(listing?.private, false);
+  });
+
   it('that is full is offered to nobody, before and after its players are back, until one of them leaves', async () => {
     const { room, joined } = await playing('pair', 2, ['scores']);
     const { matchId } = joined[0]!.welcomes[0]!;
