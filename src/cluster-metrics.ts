@@ -1,7 +1,8 @@
 /** What the cluster counts, as metric families. Connects `src/cluster`, which knows no metrics, with `src/ops`. */
 import { ADOPTION_BOUNDS_S } from './cluster/coordinator.ts';
+import type { Membership } from './cluster/membership.ts';
 import type { Clustering } from './clustering.ts';
-import type { MetricFamily } from './ops/metrics.ts';
+import { counter, gauge, type MetricFamily } from './ops/metrics.ts';
 
 export interface MatchMoves {
   /** What became of matches that this process went on with at its start, by outcome. */
@@ -12,17 +13,26 @@ export interface MatchMoves {
   readonly retired: number;
 }
 
+/** What any process counts as a member of the cluster, one without rooms too. */
+export function* membershipMetrics(membership: Membership): Iterable<MetricFamily> {
+  const { reading } = membership;
+  yield gauge('hypogeum_cluster_processes', 'Processes that live, as this one knows.', membership.processes().length);
+  yield counter('hypogeum_cluster_beats_total', 'Beats that the cluster acknowledged.', reading.beatsTotal);
+  yield counter('hypogeum_cluster_beats_failed_total', 'Beats in vain.', reading.beatsFailedTotal);
+  yield counter('hypogeum_cluster_deaths_total', 'Processes that this one declared dead.', reading.buriedTotal);
+  yield counter(
+    'hypogeum_cluster_heals_total',
+    'Times that Redis had lost what it held and was told again.',
+    reading.healedTotal,
+  );
+}
+
 export function* clusterMetrics(
   { coordinator, drain, membership, placement, slotsAvailable }: Clustering,
   { adoptions, isAble, retired }: MatchMoves,
 ): Iterable<MetricFamily> {
   const { reading } = membership;
-  const one = (name: string, help: string, type: 'counter' | 'gauge', value: number): MetricFamily => ({
-    name,
-    help,
-    type,
-    samples: [{ value }],
-  });
+  yield* membershipMetrics(membership);
   yield {
     name: 'hypogeum_match_slots_available',
     help: 'Matches that can still be taken: by this process (scope own), and by the whole cluster as this process knows it.',
@@ -32,37 +42,19 @@ export function* clusterMetrics(
       { labels: { scope: 'cluster' }, value: placement.slotsAvailable() },
     ],
   };
-  yield one(
-    'hypogeum_cluster_processes',
-    'Processes that live, as this one knows.',
-    'gauge',
-    membership.processes().length,
-  );
-  yield one('hypogeum_cluster_beats_total', 'Beats that the cluster acknowledged.', 'counter', reading.beatsTotal);
-  yield one('hypogeum_cluster_beats_failed_total', 'Beats in vain.', 'counter', reading.beatsFailedTotal);
-  yield one(
+  yield counter(
     'hypogeum_cluster_fenced_total',
     'Times that the rooms of this process stood still as it had not been acknowledged.',
-    'counter',
     reading.fencedTotal,
   );
-  yield one('hypogeum_cluster_deaths_total', 'Processes that this one declared dead.', 'counter', reading.buriedTotal);
-  yield one(
+  yield counter(
     'hypogeum_cluster_rooms_lost_total',
     'Rooms of this process that another one had taken over.',
-    'counter',
     reading.roomsLostTotal,
   );
-  yield one(
-    'hypogeum_cluster_heals_total',
-    'Times that Redis had lost what it held and was told again.',
-    'counter',
-    reading.healedTotal,
-  );
-  yield one(
+  yield gauge(
     'hypogeum_adoption_enabled',
     '0 where this process goes on with no match of another or a former one, as the installed schema library does not fit.',
-    'gauge',
     isAble ? 1 : 0,
   );
   const outcomes = new Map<string, number>(adoptions);
@@ -83,21 +75,15 @@ export function* clusterMetrics(
       type: 'histogram',
       samples: [{ bounds: ADOPTION_BOUNDS_S, counts: seconds.counts, sum: seconds.sum }],
     };
-    yield one('hypogeum_adoptions_waiting', 'Matches that are being restored here, or wait for it.', 'gauge', waiting);
+    yield gauge('hypogeum_adoptions_waiting', 'Matches that are being restored here, or wait for it.', waiting);
   }
   const { progress } = drain;
-  yield one(
+  yield counter(
     'hypogeum_epochs_refused_total',
     'Matches that ended here silently because the store knew a newer owner.',
-    'counter',
     Math.max(0, retired - progress.moved),
   );
-  yield one(
-    'hypogeum_draining',
-    '1 while the matches of this process move away.',
-    'gauge',
-    progress.isDraining ? 1 : 0,
-  );
+  yield gauge('hypogeum_draining', '1 while the matches of this process move away.', progress.isDraining ? 1 : 0);
   yield {
     name: 'hypogeum_drain_matches',
     help: 'Matches of the drain: moved to another process, and left here.',
@@ -107,10 +93,9 @@ export function* clusterMetrics(
       { labels: { state: 'left' }, value: progress.isDraining ? progress.left : 0 },
     ],
   };
-  yield one(
+  yield gauge(
     'hypogeum_drain_pause_seconds_max',
     'Longest time for which a match stood still as it moved away.',
-    'gauge',
     progress.longestPauseSeconds,
   );
 }

@@ -17,7 +17,7 @@ import { listenRefusal, NODE_SERVER, pathLimits, rateLimit, urlOf } from './list
 import { Health } from './ops/health.ts';
 import { addressOf, HttpGate, limitedNetworkOf, networkOf } from './ops/http-gate.ts';
 import type { Logger } from './ops/logger.ts';
-import { METRICS_CONTENT_TYPE, Metrics } from './ops/metrics.ts';
+import { METRICS_CONTENT_TYPE, type MetricFamily, Metrics } from './ops/metrics.ts';
 import { MetricsAccess } from './ops/metrics-access.ts';
 
 export interface GateServerOptions {
@@ -27,6 +27,10 @@ export interface GateServerOptions {
   readonly marks: HopMarks;
   /** Of this process in the cluster. */
   readonly processId?: string;
+  /** Resolves with who wants this process to drain. Operators' routes are answered by those whom it passes them on to. */
+  readonly drainRequested?: Promise<string>;
+  /** What the cluster counts of this process. */
+  readonly clusterMetrics?: () => Iterable<MetricFamily>;
   /** What the surface stands on, let go of at the end. */
   readonly onClose?: () => Promise<void>;
 }
@@ -37,8 +41,7 @@ export class GateServer {
   readonly metrics: Metrics;
   /** It has no monitor. */
   readonly newMonitorPassword = undefined;
-  /** Nobody asks it over HTTP: it has no operators' routes. */
-  readonly drainRequested = new Promise<never>(() => {});
+  readonly drainRequested: Promise<string>;
   readonly processId: string;
   readonly #options: GateServerOptions;
   readonly #http: Server;
@@ -51,6 +54,7 @@ export class GateServer {
   constructor(options: GateServerOptions) {
     this.#options = options;
     this.processId = options.processId ?? '';
+    this.drainRequested = options.drainRequested ?? new Promise<never>(() => {});
     const { config, log, directory, marks } = options;
     this.metrics = new Metrics({
       buildId: config.buildId,
@@ -58,6 +62,7 @@ export class GateServer {
       load: () => ({ players: 0, rooms: 0 }),
     });
     this.metrics.addSource(() => gateMetrics(this.totals));
+    if (options.clusterMetrics !== undefined) this.metrics.addSource(options.clusterMetrics);
     this.#http = createServer(NODE_SERVER, (request, response) => this.#route(request, response));
     this.#http.maxConnections = LIMITS.socketsMax;
     this.#http.on('error', (error) => {
@@ -131,7 +136,7 @@ export class GateServer {
   }
 
   /**
-   * Takes nothing new, cuts WebSockets (every client comes again, through another gate) and lets requests end, which may
+   * Takes nothing new, ends WebSockets (every client comes again, through another gate) and lets requests end, which may
    * take `HYPOGEUM_DRAIN_SECONDS`. Idempotent.
    */
   async close(): Promise<void> {
@@ -141,7 +146,7 @@ export class GateServer {
 
   async #end(): Promise<void> {
     this.health.advance('draining');
-    this.#roomGate.close();
+    const gated = this.#roomGate.close();
     if (this.#http.listening) {
       const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
       const timer = setTimeout(() => this.#http.closeAllConnections(), this.#options.config.drainSeconds * 1000);
@@ -149,6 +154,7 @@ export class GateServer {
       await closed;
       clearTimeout(timer);
     }
+    await gated;
     this.#relay.close();
     await this.#options.onClose?.();
   }

@@ -32,11 +32,14 @@ export async function openHops({ stores: { redisUrl: url } }: Config): Promise<H
  * @throws GameError STORE_UNAVAILABLE
  */
 export async function createGate({ config, log }: { config: Config; log: Logger }): Promise<GateServer> {
-  const [{ RedisCluster }, { Membership }, { GateServer }] = await Promise.all([
-    import('./adapters/redis-cluster.ts'),
-    import('./cluster/membership.ts'),
-    import('./gate-server.ts'),
-  ]);
+  const [{ RedisCluster }, { DrainRequests }, { Membership }, { membershipMetrics }, { GateServer }] =
+    await Promise.all([
+      import('./adapters/redis-cluster.ts'),
+      import('./cluster/drain-requests.ts'),
+      import('./cluster/membership.ts'),
+      import('./cluster-metrics.ts'),
+      import('./gate-server.ts'),
+    ]);
   const processId = `gate-${randomBytes(6).toString('hex')}`;
   const hops = await openHops(config);
   const ends: (() => unknown)[] = [() => hops.close()];
@@ -46,23 +49,36 @@ export async function createGate({ config, log }: { config: Config; log: Logger 
   try {
     const store = await RedisCluster.open({ url: config.stores.redisUrl!, processId });
     ends.push(() => store.close());
+    let server: GateServer | undefined;
     // Nobody is ever sent to it by its card: it tells who is there, and lets it hear of the others.
     const card = (): ProcessCard => ({
       processId,
       host: config.cluster.advertise?.host ?? config.http.host,
-      port: config.cluster.advertise?.port ?? config.http.port,
+      port: config.cluster.advertise?.port ?? server?.port ?? 0,
       roles: config.cluster.roles,
       buildId: config.buildId,
       region: config.cluster.region,
       plays: {},
-      isDraining: false,
+      isDraining: server?.health.phase === 'draining',
       load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 0, matchSlotsAvailable: 0 },
     });
+    const drains = new DrainRequests(log);
+    store.onRequest((request) => drains.answer(request));
     const membership = new Membership({ store, processId, card, log });
     ends.push(() => membership.leave());
     await membership.join();
     log.info({ processId, roles: config.cluster.roles }, 'member of the cluster');
-    return new GateServer({ config, log, directory: membership, marks: hops.marks, processId, onClose: close });
+    server = new GateServer({
+      config,
+      log,
+      directory: membership,
+      marks: hops.marks,
+      processId,
+      drainRequested: drains.requested,
+      clusterMetrics: () => membershipMetrics(membership),
+      onClose: close,
+    });
+    return server;
   } catch (error) {
     await close();
     throw error;

@@ -258,10 +258,11 @@ export class HttpServer {
     const outcome = await Promise.race([this.#framework.gracefullyShutdown(false), deadline.promise]);
     clearTimeout(timer);
     if (outcome === 'late') this.#options.log.warn({ withinMs }, 'drain took too long; what is left is cut off');
-    this.#roomGate?.close();
+    const gated = this.#roomGate?.close();
     this.#transport.terminateAll();
     this.#http.closeAllConnections();
     if (this.#http.listening) await new Promise<void>((resolve) => this.#http.close(() => resolve()));
+    await gated;
     this.#restoreMatchmaker();
   }
 

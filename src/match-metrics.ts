@@ -7,7 +7,7 @@ import type { PingTotals } from './match/ping-plugin.ts';
 import type { CountByCode, RoomTotals } from './match/room-totals.ts';
 import type { SettlerReading } from './match/settler.ts';
 import { TICK_PHASES, type TickTotals, type TickTotalsSample } from './match/tick-metrics.ts';
-import type { MetricFamily, NumberSample } from './ops/metrics.ts';
+import { counter, counterBy, gauge, type MetricFamily } from './ops/metrics.ts';
 import type { MatchResultsReading } from './results/match-results.ts';
 import type { SessionTotals } from './sessions/session.ts';
 
@@ -33,18 +33,16 @@ export function* matchMetrics(totals: MatchTotals): Iterable<MetricFamily> {
 
 /** What becomes of matches that have ended. */
 export function* settlerMetrics(reading: SettlerReading): Iterable<MetricFamily> {
-  yield {
-    name: 'hypogeum_results_waiting',
-    help: 'Ended matches whose result is not durable in the log yet.',
-    type: 'gauge',
-    samples: [{ value: reading.resultsWaiting }],
-  };
-  yield {
-    name: 'hypogeum_results_waiting_seconds',
-    help: 'Age of the oldest result that is not durable in the log yet.',
-    type: 'gauge',
-    samples: [{ value: reading.resultsWaitingSeconds }],
-  };
+  yield gauge(
+    'hypogeum_results_waiting',
+    'Ended matches whose result is not durable in the log yet.',
+    reading.resultsWaiting,
+  );
+  yield gauge(
+    'hypogeum_results_waiting_seconds',
+    'Age of the oldest result that is not durable in the log yet.',
+    reading.resultsWaitingSeconds,
+  );
   yield counter('hypogeum_results_reported_total', 'Results handed to the log.', reading.resultsReportedTotal);
   yield counter(
     'hypogeum_result_failures_total',
@@ -66,20 +64,6 @@ export function* resultMetrics(reading: MatchResultsReading): Iterable<MetricFam
     'Reports of another result of a match than the first, which stands.',
     reading.conflictsTotal,
   );
-}
-
-function counter(name: string, help: string, value: number): MetricFamily {
-  return { name, help, type: 'counter', samples: [{ value }] };
-}
-
-function counterBy(
-  name: string,
-  help: string,
-  label: string,
-  counts: Iterable<readonly [string, number]>,
-): MetricFamily {
-  const samples: NumberSample[] = [...counts].map(([word, value]) => ({ labels: { [label]: word }, value }));
-  return { name, help, type: 'counter', samples };
 }
 
 function* tickMetrics(rooms: readonly TickTotalsSample[]): Iterable<MetricFamily> {
@@ -191,18 +175,8 @@ function* journalMetrics(journal: JournalTotals): Iterable<MetricFamily> {
     'Matches whose replay could not be written; their journals were kept.',
     reading.archiveFailuresTotal,
   );
-  yield {
-    name: 'hypogeum_journal_lag_seconds',
-    help: 'Age of the oldest record that is not durable yet.',
-    type: 'gauge',
-    samples: [{ value: reading.lagSeconds }],
-  };
-  yield {
-    name: 'hypogeum_journal_buffered_bytes',
-    help: 'What waits for the store of the journal.',
-    type: 'gauge',
-    samples: [{ value: reading.bufferedBytes }],
-  };
+  yield gauge('hypogeum_journal_lag_seconds', 'Age of the oldest record that is not durable yet.', reading.lagSeconds);
+  yield gauge('hypogeum_journal_buffered_bytes', 'What waits for the store of the journal.', reading.bufferedBytes);
   yield {
     name: 'hypogeum_journal_ack_seconds',
     help: 'From handing a group commit to the store until it was acknowledged.',
@@ -219,12 +193,11 @@ function* journalMetrics(journal: JournalTotals): Iterable<MetricFamily> {
     'Matches written again because the store had lost them.',
     reading.rewrittenTotal,
   );
-  yield {
-    name: 'hypogeum_journal_unkept_matches',
-    help: 'Matches that could not be written again, as not all of them is kept in memory.',
-    type: 'gauge',
-    samples: [{ value: reading.unkept }],
-  };
+  yield gauge(
+    'hypogeum_journal_unkept_matches',
+    'Matches that could not be written again, as not all of them is kept in memory.',
+    reading.unkept,
+  );
 }
 
 function* pingMetrics(ping: PingTotals): Iterable<MetricFamily> {

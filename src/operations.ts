@@ -5,15 +5,13 @@
 import type { Route } from './api/route.ts';
 import { describeCanary, parseCanary } from './cluster/canary.ts';
 import { CanaryDesk, type CanaryStore } from './cluster/canary-desk.ts';
-import type { ClusterStore, ProcessAnswer, ProcessRequest } from './cluster/cluster-store.ts';
+import type { ClusterStore } from './cluster/cluster-store.ts';
+import { askToDrain, DrainRequests } from './cluster/drain-requests.ts';
 import type { Membership } from './cluster/membership.ts';
 import type { Config } from './config.ts';
 import { GameError } from './kernel/errors.ts';
 import type { Logger } from './ops/logger.ts';
 import { opsRoutes } from './ops-routes.ts';
-
-/** From asking another process to drain to its word that it heard, ms. */
-const ASK_MS = 2_000;
 
 export interface OperationsOptions {
   readonly config: Config;
@@ -29,16 +27,14 @@ export interface OperationsOptions {
 export interface Operations {
   readonly desk: CanaryDesk;
   readonly routes: readonly Route[];
-  /** Resolves with who wanted it when this process is asked to drain, over HTTP or by another process. */
-  readonly drainRequested: Promise<string>;
-  /** What another process asks of this one; undefined if it is none of this. */
-  answer(request: ProcessRequest): ProcessAnswer | undefined;
+  /** Of this process, over HTTP or by another process. */
+  readonly drains: DrainRequests;
   start(): Promise<void>;
   close(): Promise<void>;
 }
 
 export function createOperations({ config, log, canary, cluster }: OperationsOptions): Operations {
-  const drain = Promise.withResolvers<string>();
+  const drains = new DrainRequests(log);
   const desk = new CanaryDesk({
     store: canary,
     buildId: config.buildId,
@@ -48,7 +44,7 @@ export function createOperations({ config, log, canary, cluster }: OperationsOpt
     onFault: (error) => log.warn({ err: error }, 'the canary cannot be read; what was known goes on'),
   });
   // Once the answer is on its way: a drain closes connections.
-  const drainSoon = (by: string): void => void setTimeout(() => drain.resolve(by), 50);
+  const drainSoon = (by: string): void => void setTimeout(() => drains.request(by), 50);
   const routes = opsRoutes({
     processId: () => cluster().membership.processId,
     processes: () => cluster().membership.processes(),
@@ -62,7 +58,7 @@ export function createOperations({ config, log, canary, cluster }: OperationsOpt
       if (processId === membership.processId) drainSoon(by);
       else if (!membership.processes().some((card) => card.processId === processId)) {
         throw new GameError('PROCESS_UNKNOWN', { processId });
-      } else await store.ask(processId, { kind: 'drain', by }, ASK_MS);
+      } else await askToDrain(store, processId, by);
     },
     canary: desk,
     cohorts: canary,
@@ -71,13 +67,7 @@ export function createOperations({ config, log, canary, cluster }: OperationsOpt
   return {
     desk,
     routes,
-    drainRequested: drain.promise,
-    answer(request) {
-      if (request.kind !== 'drain') return undefined;
-      log.warn({ by: request.by }, 'another process passes on that this one is to drain');
-      drain.resolve(request.by);
-      return { outcome: 'draining' };
-    },
+    drains,
     start: () => desk.start(),
     close: () => desk.close(),
   };

@@ -31,7 +31,7 @@ export interface OpsRouteDeps {
   readonly processes: () => readonly ProcessCard[];
   /** Of all processes. @throws GameError STORE_UNAVAILABLE */
   readonly rooms: () => Promise<readonly (RoomRecord & { readonly state: string })[]>;
-  /** Resolves once the process has heard it. @throws GameError PROCESS_UNKNOWN, STORE_UNAVAILABLE */
+  /** Resolves once the process has heard it. @throws GameError PROCESS_UNKNOWN, PROCESS_UNAVAILABLE, STORE_UNAVAILABLE */
   readonly drain: (processId: string, by: string) => Promise<void>;
   readonly canary: CanaryDesk;
   readonly cohorts: Pick<CanaryStore, 'members' | 'addMembers' | 'removeMembers'>;
@@ -142,7 +142,7 @@ export function opsRoutes(deps: OpsRouteDeps): Route[] {
       body: z.strictObject({ processId: processId.optional() }),
       status: 202,
       answer: z.strictObject({ processId: z.string() }),
-      refusals: ['PROCESS_UNKNOWN', 'STORE_UNAVAILABLE'],
+      refusals: ['PROCESS_UNKNOWN', 'PROCESS_UNAVAILABLE', 'STORE_UNAVAILABLE'],
       run: async ({ body, caller }) => {
         const wanted = body.processId ?? deps.processId();
         deps.audit({ by: caller.playerId, action: 'drain', process: wanted });

@@ -320,10 +320,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     const room = matchMaker.getLocalRoomById(roomId) as unknown;
     if (room instanceof GameRoom) room.retire();
   });
-  clustering.store.onRequest((request) => {
-    const answer = operations.answer(request);
-    return answer === undefined ? undefined : Promise.resolve(answer);
-  });
+  clustering.store.onRequest((request) => operations.drains.answer(request));
   metrics.addSource(() =>
     clusterMetrics(clustering!, {
       adoptions: totals.room.adoptions.collect(),
@@ -396,7 +393,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       return http.url;
     },
     newMonitorPassword: monitor.fresh,
-    drainRequested: operations.drainRequested,
+    drainRequested: operations.drains.requested,
     health,
     metrics,
     tokens,

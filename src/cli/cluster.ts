@@ -16,6 +16,7 @@ import {
   trackOfBuild,
 } from '../cluster/canary.ts';
 import type { CanaryRecord, CanaryStore } from '../cluster/canary-desk.ts';
+import { askToDrain } from '../cluster/drain-requests.ts';
 import { GameError } from '../kernel/errors.ts';
 import { askCluster, type ClusterPlace, runningCluster } from './cluster/control.ts';
 import { type ListedProcess, listProcesses, openShared, type SharedCluster } from './cluster/shared.ts';
@@ -69,8 +70,6 @@ code of the process that could not be started.
 
 /** Codes that say that what was asked for was not done, in place of that something is out of reach. */
 const REFUSALS: ReadonlySet<string> = new Set(['PROCESS_UNKNOWN', 'CANARY_NONE', 'CANARY_CHANGED', 'COHORT_FULL']);
-/** From asking a process to drain to its word that it heard, ms. */
-const ASK_MS = 5_000;
 const PLAYER_ID = /^[a-z]-[A-Za-z0-9_-]{22}$/;
 /** Who it was, in the log of the cluster. */
 const BY = 'operator';
@@ -407,7 +406,7 @@ async function drain(
   if (!cards.some((card) => card.processId === processId)) {
     throw new GameError('PROCESS_UNKNOWN', { processId: wanted });
   }
-  await store.ask(processId, { kind: 'drain', by: BY }, ASK_MS);
+  await askToDrain(store, processId, BY);
   await print(stdout, `${safe(wanted)} drains; npm run cluster -- status shows when it is gone.\n`);
   return EXIT.FINE;
 }

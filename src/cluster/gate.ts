@@ -102,7 +102,7 @@ export class RoomGate {
   /** What answers for rooms of this process; undefined where there are none. */
   #local: UpgradeListener | undefined;
   #turn = 0;
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(options: RoomGateOptions) {
     this.#options = options;
@@ -130,13 +130,18 @@ export class RoomGate {
     );
   }
 
-  /** Ends everything: those who wait are refused, tunnels are cut. Idempotent. */
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  /** Ends everything: those who wait are refused, tunnels end as soon as what is on its way has arrived. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
     for (const end of this.#unsubscribe) end();
     for (const waiting of [...this.#waiting]) this.#refuse(waiting, 'DRAINING');
-    for (const tunnels of [...this.#tunnels.values()]) this.#cut(tunnels, 'closing');
+    const tunnels = [...this.#tunnels.values()].flatMap((some) => [...some]);
+    this.#options.totals.cuts.closing += tunnels.length;
+    await Promise.all(tunnels.map((tunnel) => tunnel.end()));
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -154,8 +159,8 @@ export class RoomGate {
     }
     const network = this.#options.networkOf(request);
     const isCrowded = network !== undefined && (this.#waitingOf.get(network) ?? 0) >= limits.gateWaitingPerAddressMax;
-    if (this.#isClosed || isCrowded || this.#waiting.size >= limits.gateWaitingMax) {
-      const code = this.#isClosed ? 'DRAINING' : isCrowded ? 'RATE_LIMITED' : 'OVERLOADED';
+    if (this.#closing !== undefined || isCrowded || this.#waiting.size >= limits.gateWaitingMax) {
+      const code = this.#closing !== undefined ? 'DRAINING' : isCrowded ? 'RATE_LIMITED' : 'OVERLOADED';
       onRefusal(code);
       refuseUpgrade(socket, code);
       return;
@@ -416,7 +421,7 @@ export class RoomGate {
     for (const [roomId, { processId }] of this.#owners) if (processId === deadId) this.#owners.delete(roomId);
   }
 
-  #cut(tunnels: Iterable<Tunnel>, reason: CutReason): void {
+  #cut(tunnels: Iterable<Tunnel>, reason: Exclude<CutReason, 'closing'>): void {
     for (const tunnel of [...tunnels]) {
       this.#options.totals.cuts[reason]++;
       tunnel.cut();

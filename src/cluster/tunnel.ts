@@ -79,6 +79,7 @@ export class Tunnel {
   readonly #lingerMs: number;
   readonly #onEnd: () => void;
   #timer: NodeJS.Timeout | undefined;
+  readonly #over = Promise.withResolvers<void>();
   #isOver = false;
 
   constructor({ near, far, processId, lingerMs, onEnd }: TunnelOptions) {
@@ -115,6 +116,20 @@ export class Tunnel {
     this.#finish();
   }
 
+  /**
+   * Ends it in order, as this process goes: what the owner has said until it hears of that still arrives, and then the
+   * client sees 1006, and comes again. What the client says meanwhile is lost, as with any connection. Resolves when it
+   * is over.
+   */
+  end(): Promise<void> {
+    this.#near.unpipe(this.#far);
+    this.#near.resume();
+    this.#near.once('close', () => this.cut());
+    this.#far.end();
+    this.#timer ??= setTimeout(() => this.cut(), this.#lingerMs);
+    return this.#over.promise;
+  }
+
   #watch(side: Duplex, other: Duplex): void {
     side.on('error', () => this.cut());
     // The pipe passes the end on; what is on its way still arrives, unless the other side takes for ever.
@@ -131,5 +146,6 @@ export class Tunnel {
     this.#isOver = true;
     clearTimeout(this.#timer);
     this.#onEnd();
+    this.#over.resolve();
   }
 }

@@ -36,6 +36,25 @@ export type MetricFamily = {
   | { readonly type: 'histogram'; readonly samples: Iterable<HistogramSample> }
 );
 
+export function counter(name: string, help: string, value: number): MetricFamily {
+  return { name, help, type: 'counter', samples: [{ value }] };
+}
+
+export function gauge(name: string, help: string, value: number): MetricFamily {
+  return { name, help, type: 'gauge', samples: [{ value }] };
+}
+
+/** A counter for each word of a closed set. */
+export function counterBy(
+  name: string,
+  help: string,
+  label: string,
+  counts: Iterable<readonly [word: string, count: number]>,
+): MetricFamily {
+  const samples = [...counts].map(([word, value]) => ({ labels: { [label]: word }, value }));
+  return { name, help, type: 'counter', samples };
+}
+
 export type MetricSource = () => Iterable<MetricFamily>;
 
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { type AddressInfo, createServer } from 'node:net';
 import { WebSocket } from 'ws';
 import { HOP_HEADER } from '../../src/cluster/hop-mark.ts';
 import { marksOf } from '../fixtures/fake-directory.ts';
@@ -71,6 +72,26 @@ describe('what a gate bears', () => {
     await until(() => gate.totals.held === 2, 'a place to be free');
     gate.raw(upgradeTo('/p/r'));
     await until(() => gate.totals.held === 3, 'it to be taken');
+  });
+
+  it('a gate that goes still says all that an owner has said, however slowly the client listens', async () => {
+    const words = `HTTP/1.1 101 Switching Protocols\r\n\r\n${'word '.repeat(2_000_000)}`;
+    const talker = createServer((socket) =>
+      socket.on('error', () => socket.destroy()).once('data', () => socket.write(words)),
+    );
+    await new Promise<void>((resolve) => talker.listen(0, '127.0.0.1', resolve));
+    ends.push(() => new Promise((resolve) => talker.close(resolve)));
+    const gate = await start();
+    const { port } = talker.address() as AddressInfo;
+    gate.directory.announce('r', gate.directory.join({ processId: 'talker', host: '127.0.0.1', port }));
+    const client = gate.raw(upgradeTo('/p/r'));
+    client.socket.pause();
+    await until(() => gate.totals.tunnels === 1, 'the tunnel');
+    const ended = gate.gate.close();
+    client.socket.resume();
+    assert.equal((await client.closed).length, words.length);
+    await ended;
+    assert.equal(gate.totals.cuts.closing, 1);
   });
 
   it('tunnels have a bound, and a bound for each address', async () => {

@@ -1,8 +1,23 @@
 import assert from 'node:assert/strict';
-import type { Room as SdkRoom } from '@colyseus/sdk';
+import { Client, type Room as SdkRoom } from '@colyseus/sdk';
+import { RedisCluster } from '../../src/adapters/redis-cluster.ts';
+import { askToDrain } from '../../src/cluster/drain-requests.ts';
+import { Balancer } from '../fixtures/balancer.ts';
 import { type Member, TestCluster } from '../fixtures/cluster.ts';
 import { mute, TestPlayer } from '../fixtures/game-server.ts';
 import { until } from '../fixtures/until.ts';
+
+const portOf = ({ url }: Member): number => Number(new URL(url).port);
+
+/** As `npm run cluster -- drain` and `POST /ops/drain` do. */
+async function drainByWord({ redis }: TestCluster, { processId }: Member): Promise<void> {
+  const store = await RedisCluster.open({ url: redis.url, processId: 'an-operator' });
+  try {
+    await askToDrain(store, processId, 'an operator');
+  } finally {
+    await store.close();
+  }
+}
 
 describe('a cluster behind its gates', function () {
   this.timeout(240_000);
@@ -71,6 +86,53 @@ describe('a cluster behind its gates', function () {
     } finally {
       home.kill('SIGCONT');
     }
+  });
+
+  it('replaces gates one after another, and no player loses anything but its connection', async () => {
+    const first = await cluster.add({ HYPOGEUM_ROLES: 'gate' });
+    const second = await cluster.add({ HYPOGEUM_ROLES: 'gate' });
+    const balancer = await Balancer.start([portOf(first), portOf(second)]);
+    try {
+      const client = new Client(balancer.url);
+      client.auth.token = undefined as unknown as string;
+      await client.auth.signInAnonymously();
+      const player = new TestPlayer(await client.joinOrCreate('arena'));
+      players.push(player);
+      await player.patched();
+      const { roomId, sessionId } = player.room;
+      const avatar = await player.avatar();
+      const clients = async () => (await cluster.listed()).get(roomId)?.clients;
+      const together = await clients();
+      for (const old of [first, second]) {
+        const fresh = await cluster.add({ HYPOGEUM_ROLES: 'gate' });
+        balancer.ports.splice(balancer.ports.indexOf(portOf(old)), 1, portOf(fresh));
+        const passesOn = (await old.metric('hypogeum_gate_tunnels')) === 1;
+        const resumes = player.resumes;
+        // As an operator does it, by a process of the cluster, and as whoever started it.
+        if (old === first) await drainByWord(cluster, old);
+        else old.process.child.kill('SIGTERM');
+        assert.equal(await old.process.exited, 0);
+        if (passesOn) await until(() => player.resumes > resumes, 'the player to come through another gate', 30_000);
+        await player.patched();
+      }
+      assert.ok(player.resumes >= 1, 'one of the two passed the player on');
+      assert.equal(player.leftWith, undefined);
+      assert.deepEqual([player.room.roomId, player.room.sessionId], [roomId, sessionId]);
+      assert.equal(await player.avatar(), avatar, 'the same instance');
+      assert.equal(await clients(), together);
+    } finally {
+      await balancer.close();
+    }
+  });
+
+  it('a gate says where it stands in the cluster, and that it goes', async () => {
+    const leaving = await cluster.add({ HYPOGEUM_ROLES: 'gate' });
+    await cluster.isWhole();
+    assert.ok((await leaving.metric('hypogeum_cluster_beats_total'))! > 0);
+    assert.equal(await leaving.metric('hypogeum_cluster_deaths_total'), 0);
+    await drainByWord(cluster, leaving);
+    assert.equal(await leaving.process.exited, 0);
+    await cluster.isWhole();
   });
 
   it('starts a gate in a moment, and without a database', async () => {
