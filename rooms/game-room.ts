@@ -30,6 +30,7 @@ import { type Compatibility, isSame, schemaHashOf } from '../src/match/compatibi
 import { HotSerializer } from '../src/match/hot-serializer.ts';
 import { INPUT_QUEUE_MAX, InputPlugin } from '../src/match/input-plugin.ts';
 import { type InterestOptions, InterestPlugin } from '../src/match/interest-plugin.ts';
+import { RECORD_MAX_BYTES } from '../src/match/journal.ts';
 import { type Durability, JournalPlugin } from '../src/match/journal-plugin.ts';
 import { PingPlugin } from '../src/match/ping-plugin.ts';
 import { type FoldedRoom, foldMatch, type RoomStart, startsOf } from '../src/match/restore.ts';
@@ -193,6 +194,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #seats!: RoomSeats;
   #capture!: SchemaCapture<T['state']>;
   #tickRateHz = 0;
+  /** A snapshot was too large, which was said. */
+  #isTooLarge = false;
   /** Handed over: nothing happens any more unless it is taken back. */
   #isFrozen = false;
   /** Frozen, and its players are on their way to where it will be. */
@@ -364,6 +367,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       isSnapshotOnCall: true,
       world: this.world,
       durability: this.durability,
+      onTooLarge: (bytes) => this.#noteTooLarge(bytes),
       onFreeze: (isFrozen) =>
         services.log.warn(
           { isFrozen },
@@ -631,6 +635,16 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       state: state.view(),
     });
     this.plugins.journal.snapshot(this.world, room.view());
+  }
+
+  #noteTooLarge(bytes: number): void {
+    this.services.totals.room.snapshotsTooLarge++;
+    if (this.#isTooLarge) return;
+    this.#isTooLarge = true;
+    this.services.log.error(
+      { bytes, bytesMax: RECORD_MAX_BYTES },
+      'world and room are too large for a snapshot: to go on elsewhere takes as long as the match was',
+    );
   }
 
   /**

@@ -270,6 +270,11 @@ function* roomMetrics(room: RoomTotals): Iterable<MetricFamily> {
   yield counter('hypogeum_room_drops_total', 'Connections lost whose seat was held.', room.drops);
   yield counter('hypogeum_room_resumes_total', 'Seats taken again after a drop.', room.resumes);
   yield counter(
+    'hypogeum_snapshots_too_large_total',
+    'Snapshots of rooms left out, as they are larger than a record of the journal may be.',
+    room.snapshotsTooLarge,
+  );
+  yield counter(
     'hypogeum_match_divergences_total',
     'Restored matches that did not come out as recorded: a bug.',
     room.divergences,

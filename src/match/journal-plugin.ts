@@ -45,6 +45,8 @@ export interface JournalOptions<World, Intent> {
   readonly durability?: Durability;
   /** At most once: the match goes on unrecorded. */
   readonly onFault: (error: unknown) => void;
+  /** A snapshot is larger than a record may be, and left out: until one fits, going on takes all since the last that did. */
+  readonly onTooLarge?: (bytes: number) => void;
   /** With `wal`: the room stands still from now on, or goes on. */
   readonly onFreeze?: (isFrozen: boolean) => void;
 }
@@ -61,6 +63,7 @@ interface Recording {
   readonly snapshotEveryTicks: number;
   readonly snapshotPhaseTicks: number;
   readonly isSnapshotOnCall: boolean;
+  readonly onTooLarge: ((bytes: number) => void) | undefined;
   readonly onFreeze: ((isFrozen: boolean) => void) | undefined;
   readonly onFault: (error: unknown) => void;
 }
@@ -128,12 +131,13 @@ export class JournalPlugin extends RoomPlugin<Room> {
       // Rooms of one process would otherwise all encode their worlds in the same tick.
       snapshotPhaseTicks: crc32(new TextEncoder().encode(header.matchId)) % snapshotEveryTicks,
       isSnapshotOnCall: options.isSnapshotOnCall === true,
+      onTooLarge: options.onTooLarge,
       onFreeze: options.onFreeze,
       onFault,
     };
     if (options.durability === 'wal') this.#hold = new HoldBack();
     if (options.isSnapshotOnCall === true) this.#isSnapshotDue = options.writer === undefined;
-    else writer.snapshot(sim.tickOf(world), sim.encode(world));
+    else this.#snapshot(this.#recording, world);
   }
 
   /** Records what the world just consumed; call right after `sim.step`. A few microseconds; throws only for a bug. */
@@ -146,7 +150,7 @@ export class JournalPlugin extends RoomPlugin<Room> {
     const next = entry.tick + 1;
     if (next % snapshotEveryTicks === snapshotPhaseTicks) {
       if (isSnapshotOnCall) this.#isSnapshotDue = true;
-      else writer.snapshot(next, sim.encode(world));
+      else this.#snapshot(recording, world);
     }
     if (this.#hold !== undefined) this.#holdUntilDurable(this.#hold, recording);
   }
@@ -184,10 +188,15 @@ export class JournalPlugin extends RoomPlugin<Room> {
     const recording = this.#recording;
     this.#isSnapshotDue = false;
     if (recording === undefined || this.#isBroken(recording)) return;
-    const { sim, writer } = recording;
-    const [tick, bytes] = [sim.tickOf(world), sim.encode(world)];
-    // Too large a record would end the recording; the newest room that fitted is as good a start, only further back.
-    if (bytes.length + capture.length <= RECORD_MAX_BYTES) writer.snapshot(tick, bytes, capture);
+    this.#snapshot(recording, world, capture);
+  }
+
+  /** Too large a record would end the recording; the newest that fitted is as good a start, only further back. */
+  #snapshot({ sim, writer, onTooLarge }: Recording, world: unknown, capture?: Uint8Array): void {
+    const snapshot = sim.encode(world);
+    const bytes = snapshot.length + (capture?.length ?? 0);
+    if (bytes > RECORD_MAX_BYTES) onTooLarge?.(bytes);
+    else writer.snapshot(sim.tickOf(world), snapshot, capture);
   }
 
   /** Records who holds which seat, JSON-able; opaque to the journal, never part of a replay. */

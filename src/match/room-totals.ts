@@ -25,6 +25,8 @@ export class RoomTotals {
   resumes = 0;
   /** Restored matches whose re-simulation did not give the recorded hashes: a bug worth an alarm. */
   divergences = 0;
+  /** Snapshots left out, as they were larger than a record of the journal may be. */
+  snapshotsTooLarge = 0;
   /** Messages of a type that the room does not know; ignored. */
   unknownMessages = 0;
   /** Predictions that clients had to correct, as they report it. */

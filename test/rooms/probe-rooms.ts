@@ -92,3 +92,14 @@ export class NarrowArena extends ProbeArena {
     return { ...super.interestOptions(), softBytes: 4 * 1024, hardBytes: 64 * 1024 };
   }
 }
+
+/** Live at once, with bots. */
+export class LiveArena extends ProbeArena {
+  protected override settings() {
+    return { botsFillTo: 4, maxPlayers: 6 };
+  }
+
+  protected override setupMatch(seed: number): MatchSetup {
+    return { ...super.setupMatch(seed), warmupTicks: 1 };
+  }
+}

@@ -1,28 +1,17 @@
 import assert from 'node:assert/strict';
 import { matchMaker } from '@colyseus/core';
 import { Encoder } from '@colyseus/schema';
-import { Callbacks } from '@colyseus/sdk';
 import { compatibilityOf, type GameRoom } from '../../rooms/game-room.ts';
 import { hashText } from '../../src/kernel/hash.ts';
-import type { MatchSetup } from '../../src/kernel/simulation.ts';
 import { type Adoption, adoptMatch, isParkedRoom } from '../../src/match/adoption.ts';
 import type { Compatibility } from '../../src/match/compatibility.ts';
+import { RECORD_MAX_BYTES } from '../../src/match/journal.ts';
 import { restoreMatch } from '../../src/match/restore.ts';
 import { arena } from '../../src/sim/arena.ts';
+import { Eyes } from '../fixtures/eyes.ts';
 import { GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
 import { TagRoom } from '../fixtures/tag/tag-room.ts';
-import { ProbeArena } from './probe-rooms.ts';
-
-/** Live at once, with bots. */
-class LiveArena extends ProbeArena {
-  protected override settings() {
-    return { botsFillTo: 4, maxPlayers: 6 };
-  }
-
-  protected override setupMatch(seed: number): MatchSetup {
-    return { ...super.setupMatch(seed), warmupTicks: 1 };
-  }
-}
+import { LiveArena, type ProbeArena } from './probe-rooms.ts';
 
 /** Full with two. */
 class PairArena extends LiveArena {
@@ -41,59 +30,15 @@ class PoisonedArena extends LiveArena {
   }
 }
 
+/** Larger than a snapshot may be. */
+class HeavyArena extends LiveArena {
+  protected override readonly sim: typeof arena = { ...arena, encode: () => new Uint8Array(RECORD_MAX_BYTES) };
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: any game
 type AnyRoom = GameRoom<any, any, any>;
 
-const ROOMS = { arena: LiveArena, pair: PairArena, tag: TagRoom, poisoned: PoisonedArena };
-
-/** What a player has in its hands, and what it is told to come and go. */
-class Eyes {
-  readonly objects = new Map<string, object>();
-  readonly changes: string[] = [];
-  readonly #player: TestPlayer;
-  readonly #maps: readonly string[];
-
-  constructor(player: TestPlayer, maps: readonly string[]) {
-    this.#player = player;
-    this.#maps = maps;
-    const callbacks = Callbacks.get(player.room as never) as unknown as Record<
-      'onAdd' | 'onRemove',
-      (map: string, run: (thing: unknown, key: string) => void, immediate?: boolean) => void
-    >;
-    for (const map of maps) {
-      callbacks.onAdd(map, (_, key) => void this.changes.push(`+${map}.${key}`), false);
-      callbacks.onRemove(map, (_, key) => void this.changes.push(`-${map}.${key}`));
-    }
-  }
-
-  look(): Map<string, object> {
-    const found = new Map<string, object>();
-    for (const map of this.#maps) {
-      this.#player.state[map]?.forEach((thing: object, key: string) => void found.set(`${map}.${key}`, thing));
-    }
-    return found;
-  }
-
-  remember(): this {
-    this.changes.length = 0;
-    this.objects.clear();
-    for (const [key, thing] of this.look()) this.objects.set(key, thing);
-    return this;
-  }
-
-  /** What is still there is the same object, and nothing that stayed was told to come or go. */
-  assertSame(): void {
-    const now = this.look();
-    let kept = 0;
-    for (const [key, thing] of this.objects) {
-      if (!now.has(key)) continue;
-      kept++;
-      assert.equal(now.get(key), thing, key);
-      assert.ok(!this.changes.includes(`+${key}`), `${key} was told to come`);
-    }
-    assert.ok(kept > 0);
-  }
-}
+const ROOMS = { arena: LiveArena, pair: PairArena, tag: TagRoom, poisoned: PoisonedArena, heavy: HeavyArena };
 
 describe('a room whose process is gone', () => {
   let game: GameServer;
@@ -308,6 +253,25 @@ describe('a room whose process is gone', () => {
       assert.equal((await adopt(matchId)).kind, 'adopted');
     }
     assert.equal((await game.comeBack(roomId, sessionId, token)).closed, undefined);
+  });
+
+  it('that is too large for a snapshot says so once, counts them, and goes on from its beginning', async () => {
+    const { room, joined, eyes } = await playing('heavy', 1, ['avatars', 'scores']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    const { room: totals } = game.server.services.totals;
+    await until(() => totals.snapshotsTooLarge >= 2, 'the second snapshot that is left out');
+    const said = game.log.splice(0).filter(({ msg }) => msg.includes('too large for a snapshot'));
+    assert.equal(said.length, 1);
+    assert.equal(said[0]!['matchId'], matchId);
+    await joined[0]!.patched(3);
+    eyes[0]!.remember();
+    await die(room);
+    const { snapshots, entries } = (await game.server.services.journal.load(matchId))!;
+    assert.deepEqual(snapshots, []);
+    assert.deepEqual(await adopt(matchId), { kind: 'adopted', roomId: room.roomId, epoch: 2, ticks: entries.length });
+    await until(() => joined[0]!.resumes === 1, 'the player to be back');
+    await joined[0]!.patched(3);
+    eyes[0]!.assertSame();
   });
 
   it('waits for its players, but not for long: who does not come back loses its seat in the end, and is counted out', async () => {
