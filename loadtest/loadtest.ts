@@ -13,6 +13,8 @@ import { type JoinReport, Swarm, type WindowReport } from './driver/swarm.ts';
 /** Players over the SDK that one driver process carries at 30 patches/s with some reserve. */
 const PLAYERS_PER_WORKER = { sdk: 100, light: 1500 } as const;
 
+const TICK_SECONDS = 'hypogeum_tick_duration_seconds';
+
 /** Runs the load test by command line. @returns the exit code. @throws UsageError */
 export async function runLoadTest(argv: readonly string[]): Promise<number> {
   const command = parseLoadCommand(argv);
@@ -95,7 +97,8 @@ async function readMetrics(options: LoadCommand['options']): Promise<Sample[] | 
   }
 }
 
-function summarize(
+/** @param before what the server's `/metrics` had then, or why it could not be had */
+export function summarize(
   joins: JoinReport,
   window: WindowReport,
   before: Sample[] | string,
@@ -108,6 +111,11 @@ function summarize(
   if (typeof before === 'string' || typeof after === 'string') {
     notes.push(`no tick times: ${typeof before === 'string' ? before : after}`);
   } else {
+    if (!after.some(({ name }) => name.startsWith(TICK_SECONDS))) {
+      notes.push(
+        'no tick times: a process without rooms has answered, such as a gate; --metrics-url takes /metrics of one that runs matches (npm run cluster -- status --json has ports)',
+      );
+    }
     const ticks = tickBuckets(before, after);
     tickP50Ms = finite(quantileOf(ticks, 0.5) * 1000);
     tickP99Ms = finite(quantileOf(ticks, 0.99) * 1000);
@@ -115,6 +123,15 @@ function summarize(
     const lost = growth(before, after, 'hypogeum_ticks_dropped_total');
     if (late > 0 || lost > 0) notes.push(`the server counted ${late} late ticks and dropped ${lost}`);
   }
+  if (Object.keys(joins.failures).some((reason) => reason.includes('no such method'))) {
+    notes.push(
+      '--rooms and --per-room have players create rooms, which this server does not let them; how many share one there is HYPOGEUM_MAX_PLAYERS of the server',
+    );
+  }
+  for (const [reason, count] of Object.entries(window.lost)) notes.push(`${count} players lost: ${reason}`);
+  const lost = Object.values(window.lost).reduce((sum, count) => sum + count, 0);
+  const away = joins.ok - window.players - lost;
+  if (away > 0) notes.push(`${away} players were on their way back at the end`);
   if (window.inputsSkipped > 0) {
     notes.push(`the driver could not keep up: ${window.inputsSkipped} inputs not sent; use --workers or --mode light`);
   }
@@ -124,6 +141,8 @@ function summarize(
     joinsFailed: joins.failed,
     rooms: joins.rooms,
     drops: window.dropped,
+    resumes: window.resumed,
+    lost,
     seconds: window.seconds,
     patchesPerSecond: each(window.patchesPerSecond),
     bytesPerSecond: each(window.bytesPerSecond),
@@ -141,8 +160,10 @@ function summarize(
 
 /** Whole ticks of all rooms between two scrapes. */
 export function tickBuckets(before: readonly Sample[], after: readonly Sample[]): ReadonlyMap<number, number> {
-  const name = 'hypogeum_tick_duration_seconds';
-  return bucketsBetween(bucketsOf(before, name, { phase: 'total' }), bucketsOf(after, name, { phase: 'total' }));
+  return bucketsBetween(
+    bucketsOf(before, TICK_SECONDS, { phase: 'total' }),
+    bucketsOf(after, TICK_SECONDS, { phase: 'total' }),
+  );
 }
 
 function growth(before: readonly Sample[], after: readonly Sample[], name: string): number {
@@ -156,11 +177,13 @@ function finite(value: number): number | null {
 /** One measure a line reads better than fifteen columns. */
 function listed(result: LoadResult): ResultRow[] {
   const units: Record<keyof LoadResult, string> = {
-    players: 'at the end',
+    players: 'connected at the end',
     joinsOk: '',
     joinsFailed: '',
     rooms: '',
-    drops: '',
+    drops: 'connections lost',
+    resumes: 'came back by themselves',
+    lost: 'players gone for good',
     seconds: 's',
     patchesPerSecond: 'a player',
     bytesPerSecond: 'a player',

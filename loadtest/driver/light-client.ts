@@ -166,7 +166,10 @@ class LightClient implements Player {
       this.#socket.on('error', (error) => this.#settle?.(error));
       this.#socket.on('close', () => {
         this.#settle?.(new Error('the server closed the connection during the join'));
-        if (this.#isOpen && !this.#isLeaving) this.#tally.dropped++;
+        if (this.#isOpen && !this.#isLeaving) {
+          this.#tally.dropped++;
+          this.#tally.lose('the connection ended, and light players do not come back');
+        }
         this.#isOpen = false;
       });
     });

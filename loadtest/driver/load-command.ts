@@ -13,11 +13,17 @@ import { DIALECTS } from './player.ts';
 
 /** What one run measured. A number that could not be had is null. */
 export interface LoadResult {
+  /** Connected at the end. */
   readonly players: number;
   readonly joinsOk: number;
   readonly joinsFailed: number;
   readonly rooms: number;
+  /** Connections that ended although nobody asked them to. */
   readonly drops: number;
+  /** Players who came back by themselves, as the SDK does. */
+  readonly resumes: number;
+  /** Players who did not, and will not. */
+  readonly lost: number;
   readonly seconds: number;
   /** Per player; so are bytes and inputs. */
   readonly patchesPerSecond: number | null;
@@ -43,7 +49,8 @@ interface Threshold {
 
 const THRESHOLDS = {
   'max-join-failures': { measure: 'joinsFailed', kind: 'max', unit: 'joins', help: 'joins that may fail' },
-  'max-drops': { measure: 'drops', kind: 'max', unit: 'players', help: 'players that may lose their connection' },
+  'max-drops': { measure: 'drops', kind: 'max', unit: 'drops', help: 'connections that may be lost' },
+  'max-lost': { measure: 'lost', kind: 'max', unit: 'players', help: 'players that may not come back by themselves' },
   'max-ack-p50-ms': { measure: 'ackP50Ms', kind: 'max', unit: 'ms', help: 'input to acknowledgement, median' },
   'max-ack-p95-ms': { measure: 'ackP95Ms', kind: 'max', unit: 'ms', help: 'input to acknowledgement, 95 %' },
   'max-ack-p99-ms': { measure: 'ackP99Ms', kind: 'max', unit: 'ms', help: 'input to acknowledgement, 99 %' },
@@ -73,21 +80,21 @@ const OPTIONS = {
     max: 600,
     help: 'seconds between the last join and the window: first full states are not the steady state',
   },
-  endpoint: { type: 'string', default: 'ws://localhost:2567', help: 'server, ws:// or wss://' },
+  endpoint: { type: 'string', default: 'ws://localhost:2567', help: 'server, http:// or ws://, https:// or wss://' },
   'joins-per-second': { type: 'number', default: 50, min: 0.1, max: 2000, help: 'pace of the ramp' },
   'per-room': {
     type: 'number',
     default: 0,
     min: 0,
     max: 1000,
-    help: 'players a room, where the server exposes `create`; 0 leaves rooms to the server',
+    help: 'players a room, of servers that let players `create` rooms; this one does not: there HYPOGEUM_MAX_PLAYERS of the server decides',
   },
   rooms: { type: 'number', default: 0, min: 0, max: 10_000, help: 'spread the players over so many rooms; 0 as above' },
   mode: {
     type: 'string',
     default: 'sdk',
     choices: ['sdk', 'light'],
-    help: 'sdk decodes every patch; light only counts, at a tenth of the cost',
+    help: 'sdk decodes every patch and comes back when its connection is lost; light only counts, at a tenth of the cost',
   },
   dialect: { type: 'string', default: 'arena', choices: DIALECTS, help: 'arena, or the peers of the benches' },
   'inputs-per-second': { type: 'number', default: 0, min: 0, max: 240, help: 'a player; 0 is what the server says' },
@@ -141,8 +148,8 @@ export function parseLoadCommand(argv: readonly string[]): LoadCommand | undefin
     if (!Number.isInteger(options[name])) throw new UsageError(`--${name} is a whole number`);
   }
   if (options.rooms > 0 && options['per-room'] > 0) throw new UsageError('--rooms or --per-room, not both');
-  if (!/^wss?:\/\//.test(options.endpoint) || !URL.canParse(options.endpoint)) {
-    throw new UsageError(`--endpoint is ws://HOST:PORT or wss://HOST, not ${JSON.stringify(options.endpoint)}`);
+  if (!/^(https?|wss?):\/\//.test(options.endpoint) || !URL.canParse(options.endpoint)) {
+    throw new UsageError(`--endpoint is http://HOST:PORT or https://HOST, not ${JSON.stringify(options.endpoint)}`);
   }
   return { room, options, limits };
 }

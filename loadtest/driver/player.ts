@@ -12,7 +12,7 @@ export type Dialect = (typeof DIALECTS)[number];
 
 /** Where and how players join. */
 export interface Destination {
-  /** `ws://host:port`, or with `wss:` where the SDK is used. */
+  /** `ws://host:port` or `http://host:port`, or with `wss:` or `https:` where the SDK is used. */
   readonly endpoint: string;
   readonly roomName: string;
   readonly dialect: Dialect;

@@ -52,33 +52,52 @@ class SdkPlayer implements Player {
   readonly advertisedRateHz: number;
   readonly #room: Room;
   readonly #options: PlayerOptions;
-  readonly #acks: AckMeter;
+  #acks: AckMeter;
   readonly #input: { data: Record<string, number>; send(): number } | undefined;
   #step = 0;
   #seat = '';
   #isOpen = true;
+  #isLeaving = false;
 
   constructor(room: Room, options: PlayerOptions) {
     this.#room = room;
     this.#options = options;
     this.#acks = new AckMeter(options.tally);
     this.roomId = room.roomId;
-    room.reconnection.enabled = false;
     room.onMessage('*', () => {});
     room.onMessage('welcome', ({ seat }: { seat: number }) => {
       this.#seat = String(seat);
     });
-    room.onLeave(() => {
-      if (this.#isOpen) options.tally.dropped++;
-      this.#isOpen = false;
+    // As in a game: the SDK comes back by itself where it can. It tells a drop again with every try in vain.
+    room.onDrop(() => this.#drop());
+    room.onReconnect(() => {
+      this.#isOpen = true;
+      options.tally.resumed++;
+      // The server counts the inputs of a connection.
+      this.#acks = new AckMeter(options.tally);
+      this.#listen();
+    });
+    room.onLeave((code, reason) => {
+      if (this.#isLeaving) return;
+      this.#drop();
+      options.tally.lose([code, reason].filter(Boolean).join(' '));
     });
     if (options.destination.dialect === 'arena') {
       const input = room.input<Record<string, number>>();
       this.#input = input;
       this.advertisedRateHz = input.tickRate ?? 0;
     } else this.advertisedRateHz = 0;
-    const socket = (room.connection.transport as unknown as { ws: MessageSource }).ws;
+    this.#listen();
+  }
+
+  #listen(): void {
+    const socket = (this.#room.connection.transport as unknown as { ws: MessageSource }).ws;
     socket.addEventListener('message', ({ data }) => this.#received(data));
+  }
+
+  #drop(): void {
+    if (this.#isOpen && !this.#isLeaving) this.#options.tally.dropped++;
+    this.#isOpen = false;
   }
 
   get isOpen(): boolean {
@@ -112,6 +131,8 @@ class SdkPlayer implements Player {
 
   leave(): void {
     this.#isOpen = false;
+    this.#isLeaving = true;
+    this.#room.reconnection.enabled = false;
     this.#room.leave(true).catch(() => {
       // The socket was gone already, which is what was wanted.
     });

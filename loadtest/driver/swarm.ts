@@ -11,12 +11,17 @@ export interface SwarmOptions extends WorkerSetup {
   readonly cpu?: number;
 }
 
-/** Counts of a window over all workers; rates are per second of the window. */
+/** Counts of a window over all workers; rates are per second of the window. What became of players is told since the start. */
 export interface WindowReport {
   readonly seconds: number;
   /** Players connected at its end. */
   readonly players: number;
+  /** Connections that ended although nobody asked them to. */
   readonly dropped: number;
+  /** Players who came back by themselves. */
+  readonly resumed: number;
+  /** Players who did not, and will not, by why; whoever else is not connected is on the way back. */
+  readonly lost: Readonly<Record<string, number>>;
   readonly framesPerSecond: number;
   readonly patchesPerSecond: number;
   readonly bytesPerSecond: number;
@@ -168,8 +173,10 @@ export class Swarm {
     const meanSeconds = elapsed.reduce((sum, s) => sum + s, 0) / elapsed.length;
     return {
       seconds: meanSeconds,
-      players: after.reduce((sum, { report }) => sum + report.joined - report.dropped, 0),
-      dropped: total((r) => r.dropped),
+      players: after.reduce((sum, { report }) => sum + report.joined - report.dropped + report.resumed, 0),
+      dropped: after.reduce((sum, { report }) => sum + report.dropped, 0),
+      resumed: after.reduce((sum, { report }) => sum + report.resumed, 0),
+      lost: sumByReason(after.map(({ report }) => report.lost)),
       framesPerSecond: rate((r) => r.frames),
       patchesPerSecond: rate((r) => r.patches),
       bytesPerSecond: rate((r) => r.bytes),
@@ -242,6 +249,14 @@ export class Swarm {
       return Number.NaN;
     }
   }
+}
+
+function sumByReason(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const each of counts) {
+    for (const [reason, count] of Object.entries(each)) sums[reason] = (sums[reason] ?? 0) + count;
+  }
+  return sums;
 }
 
 /** What was added to a histogram between two of its `toCounts`. */

@@ -6,6 +6,10 @@ export class Tally {
   joinsFailed = 0;
   /** Connections that ended although nobody asked them to. */
   dropped = 0;
+  /** Of these, players who came back by themselves. */
+  resumed = 0;
+  /** And those who will not: by why. The others are on their way. */
+  readonly lost = new Map<string, number>();
   /** WebSocket messages received. */
   frames = 0;
   /** Full states and patches among them. */
@@ -26,6 +30,10 @@ export class Tally {
     this.joinsFailed++;
     this.failures.set(reason, (this.failures.get(reason) ?? 0) + 1);
   }
+
+  lose(reason: string): void {
+    this.lost.set(reason, (this.lost.get(reason) ?? 0) + 1);
+  }
 }
 
 /** The numbers of a {@link Tally}, JSON-able. */
@@ -33,6 +41,8 @@ export interface TallyReport {
   joined: number;
   joinsFailed: number;
   dropped: number;
+  resumed: number;
+  lost: Record<string, number>;
   frames: number;
   patches: number;
   bytes: number;
@@ -45,11 +55,14 @@ export interface TallyReport {
 }
 
 export function reportTally(tally: Tally): TallyReport {
-  const { joined, joinsFailed, dropped, frames, patches, bytes, inputsSent, inputsAcked, inputsSkipped } = tally;
+  const { joined, joinsFailed, dropped, resumed, frames, patches, bytes, inputsSent, inputsAcked, inputsSkipped } =
+    tally;
   return {
     joined,
     joinsFailed,
     dropped,
+    resumed,
+    lost: Object.fromEntries(tally.lost),
     frames,
     patches,
     bytes,

@@ -7,10 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { sumOf } from '../../loadtest/driver/prometheus-text.ts';
 import type { ServerProcess } from '../../loadtest/driver/server-process.ts';
 import { Stage } from '../../loadtest/driver/stage.ts';
+import { Swarm } from '../../loadtest/driver/swarm.ts';
+import { TcpProxy } from '../fixtures/tcp-proxy.ts';
 
 const LOADTEST = fileURLToPath(new URL('../../loadtest/loadtest.ts', import.meta.url));
 const OFFICIAL_TOOL = fileURLToPath(new URL('../../loadtest/colyseus-loadtest.ts', import.meta.url));
 const OFFICIAL_BOT = fileURLToPath(new URL('../../loadtest/arena.ts', import.meta.url));
+
+/** Only after this time from the join an SDK comes back by itself, and a little. */
+const SDK_MIN_UPTIME_SECONDS = 5.2;
 
 async function playersReach(server: ServerProcess, wanted: number): Promise<void> {
   while (sumOf(await server.scrape(), 'hypogeum_players') !== wanted) {
@@ -65,6 +70,39 @@ describe('load on the arena', () => {
     assert.equal(joinsOk, 3);
     assert.ok(ackP99Ms! > 0, 'inputs of the SDK are acknowledged');
     assert.ok(tickP99Ms! > 0, 'tick times come from /metrics');
+  });
+
+  it('tells players who come back by themselves from those who are lost, as who has only just joined is to an SDK', async () => {
+    const proxy = await TcpProxy.start(stage.server.port);
+    const swarm = await Swarm.start({
+      destination: { endpoint: `http://127.0.0.1:${proxy.port}/`, roomName: 'arena', dialect: 'arena' },
+      mode: 'sdk',
+      behaviour: 'wander',
+      inputsPerSecond: 20,
+      seed: 1,
+      namePrefix: 'cut-',
+      workers: 1,
+    });
+    try {
+      await swarm.ramp({ players: 2, perSecond: 1000 });
+      const early = await swarm.measure(SDK_MIN_UPTIME_SECONDS);
+      assert.deepEqual([early.players, early.dropped, early.resumed, early.lost], [2, 0, 0, {}]);
+      proxy.reset();
+      const facts = async () => swarm.measure(0.2);
+      let window = await facts();
+      while (window.resumed < 2) window = await facts();
+      assert.deepEqual([window.players, window.dropped, window.resumed, window.lost], [2, 2, 2, {}]);
+      // What is sent after it is acknowledged, and counted, on the new connection.
+      while (window.acksPerSecond === 0) window = await facts();
+      await swarm.ramp({ players: 1, perSecond: 1000 });
+      proxy.reset();
+      while (window.resumed < 4 || window.dropped < 5) window = await facts();
+      assert.deepEqual([window.players, window.dropped, window.resumed], [2, 5, 4]);
+      assert.deepEqual(window.lost, { '1006 Room uptime too short for reconnection.': 1 });
+    } finally {
+      await swarm.stop();
+      await proxy.close();
+    }
   });
 
   it('comes from the official tool without a terminal, and SIGTERM leaves its summary in --output', async () => {
