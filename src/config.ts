@@ -45,6 +45,8 @@ export interface Config {
     /** What this process does; without Redis always everything. */
     readonly roles: readonly Role[];
     readonly region: string;
+    /** Where players measure the way to each region: origins. Empty: to the region of whoever they asked, on its own address. */
+    readonly regionUrls: readonly { readonly region: string; readonly url: string }[];
     /** By which address others reach this process; undefined: the one it listens on. */
     readonly advertise: { readonly host: string; readonly port: number } | undefined;
     /** Matches that this process takes at once. */
@@ -114,6 +116,27 @@ function isOrigin(text: string): boolean {
     return false;
   }
 }
+
+const REGION = '[a-z0-9-]{1,32}';
+/** As many as a ticket may have latencies. */
+const REGIONS_MAX = 16;
+/** Letters that mean nothing in a Content-Security-Policy, where these are written into. */
+const PLAIN_ORIGIN = /^https?:\/\/(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d+)?$/;
+
+const regionUrls = z
+  .string()
+  .transform((text) =>
+    text.split(',').map((part) => {
+      const [, region = '', url = ''] = new RegExp(`^(${REGION})=(.+)$`).exec(part.trim()) ?? [];
+      return { region, url };
+    }),
+  )
+  .refine(
+    (parts) => parts.every(({ url }) => PLAIN_ORIGIN.test(url) && isOrigin(url)),
+    'wanted regions with origins such as eu=https://eu.play.example,us=https://us.play.example',
+  )
+  .refine((parts) => new Set(parts.map(({ region }) => region)).size === parts.length, 'a region is named twice')
+  .refine((parts) => parts.length <= REGIONS_MAX, `wanted ${REGIONS_MAX} regions at most`);
 
 const jwk = z.string().transform((text, context): Record<string, unknown> => {
   try {
@@ -226,9 +249,15 @@ const KEYS = {
     `What this process does in a cluster: ${ROLES.join(', ')}, separated by commas. One without Redis does everything.`,
   ),
   HYPOGEUM_REGION: key(
-    z.string().regex(/^[a-z0-9-]{1,32}$/, 'wanted 1 to 32 lower-case letters, digits and -'),
+    z.string().regex(new RegExp(`^${REGION}$`), 'wanted 1 to 32 lower-case letters, digits and -'),
     'local',
     'Where this process runs; new matches go to processes of the region in which they are asked for, if it has room.',
+  ),
+  HYPOGEUM_REGION_URLS: key(
+    regionUrls,
+    undefined,
+    'By which public address players measure the way to each region of the cluster, separated by commas: eu=https://eu.play.example,us=https://us.play.example. The same for all processes.',
+    'none: players measure the region of the process that they asked',
   ),
   HYPOGEUM_ADVERTISE: key(
     hostAndPort,
@@ -311,6 +340,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (areBotsAsked && bots !== undefined && maxPlayers !== undefined && bots > maxPlayers) {
     faults.push(`HYPOGEUM_BOTS: ${bots} bots do not fit into HYPOGEUM_MAX_PLAYERS=${maxPlayers}`);
   }
+  const { HYPOGEUM_REGION: region, HYPOGEUM_REGION_URLS: urls } = rest;
+  if (region !== undefined && urls !== undefined && !urls.some((one) => one.region === region)) {
+    faults.push(`HYPOGEUM_REGION_URLS: HYPOGEUM_REGION=${region} is not among them`);
+  }
   if (faults.length > 0) throw new GameError('CONFIG_INVALID', { faults });
 
   const isProduction = environment['NODE_ENV'] === 'production';
@@ -332,6 +365,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     cluster: {
       roles: rest.REDIS_URL === undefined ? ROLES : rest.HYPOGEUM_ROLES!,
       region: rest.HYPOGEUM_REGION!,
+      regionUrls: rest.HYPOGEUM_REGION_URLS ?? [],
       advertise: rest.HYPOGEUM_ADVERTISE,
       matchSlots: rest.HYPOGEUM_MATCH_SLOTS!,
       canary: rest.HYPOGEUM_CANARY,

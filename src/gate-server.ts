@@ -1,6 +1,6 @@
 /**
  * A gate that stands alone (`HYPOGEUM_ROLES=gate`): no rooms, no database, only the way to those who have them. It
- * answers `/healthz`, `/readyz` and `/metrics` itself and passes everything else on.
+ * answers `/healthz`, `/readyz`, `/ping` and `/metrics` itself and passes everything else on.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +13,7 @@ import type { Config } from './config.ts';
 import { gateMetrics } from './gate-metrics.ts';
 import { GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
-import { listenRefusal, NODE_SERVER, pathLimits, rateLimit, urlOf } from './listening.ts';
+import { listenRefusal, NODE_SERVER, PING_HEADERS, PING_PATH, pathLimits, rateLimit, urlOf } from './listening.ts';
 import { Health } from './ops/health.ts';
 import { addressOf, HttpGate, limitedNetworkOf, networkOf } from './ops/http-gate.ts';
 import type { Logger } from './ops/logger.ts';
@@ -165,7 +165,8 @@ export class GateServer {
     if (isReading && path === '/healthz') this.#answer(request, response, 200, { status: 'alive' });
     else if (isReading && path === '/readyz') {
       this.#answer(request, response, this.health.isReady ? 200 : 503, { status: this.health.phase });
-    } else if (isReading && path === '/metrics') void this.#answerMetrics(request, response);
+    } else if (isReading && path === PING_PATH) response.writeHead(204, PING_HEADERS).end();
+    else if (isReading && path === '/metrics') void this.#answerMetrics(request, response);
     else this.#relay.handle(request, response);
   }
 

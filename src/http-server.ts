@@ -29,7 +29,7 @@ import type { Config } from './config.ts';
 import { GuardedTransport } from './guarded-transport.ts';
 import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
-import { listenRefusal, NODE_SERVER, pathLimits, rateLimit, urlOf } from './listening.ts';
+import { listenRefusal, NODE_SERVER, PING_HEADERS, PING_PATH, pathLimits, rateLimit, urlOf } from './listening.ts';
 import { isParkedRoom } from './match/adoption.ts';
 import type { Health } from './ops/health.ts';
 import { addressOf, answerRefusal, HttpGate, limitedNetworkOf, networkOf } from './ops/http-gate.ts';
@@ -60,18 +60,22 @@ const MONITOR_COLUMNS: NonNullable<Parameters<typeof monitor>[0]>['columns'] = [
   { metadata: 'overruns' },
 ];
 
-/** The client is self-contained; it talks to where it came from, and to no other site. */
-const CLIENT_POLICY = [
-  "default-src 'self'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data: blob:",
-  "connect-src 'self' ws: wss:",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "object-src 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+/**
+ * The client is self-contained; it talks to where it came from, measures the way to the regions, and asks no other site.
+ * @param regionUrls origins
+ */
+const clientPolicy = (regionUrls: readonly string[]): string =>
+  [
+    "default-src 'self'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data: blob:",
+    ["connect-src 'self' ws: wss:", ...regionUrls].join(' '),
+    "base-uri 'none'",
+    "form-action 'self'",
+    "object-src 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
 
 /** The panels style inline and take their icons from Google. */
 const PANEL_POLICY = [
@@ -402,6 +406,9 @@ export class HttpServer {
     app.get('/healthz', (_request, response) => {
       response.set('Cache-Control', 'no-store').json({ status: 'alive' });
     });
+    app.get(PING_PATH, (_request, response) => {
+      response.set(PING_HEADERS).status(204).end();
+    });
     app.get('/readyz', (_request, response) => {
       const { phase, without } = health;
       response
@@ -485,12 +492,13 @@ export class HttpServer {
   }
 
   #routeClient(app: Express): void {
+    const policy = clientPolicy(this.#options.config.cluster.regionUrls.map(({ url }) => url));
     const files = express.static(this.#options.clientDir, {
       redirect: false,
       setHeaders(response, path) {
         const isHashed = /[/\\]assets[/\\]/.test(path);
         response.setHeader('Cache-Control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache');
-        response.setHeader('Content-Security-Policy', CLIENT_POLICY);
+        response.setHeader('Content-Security-Policy', policy);
       },
     });
     app.use(files);

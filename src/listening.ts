@@ -14,6 +14,11 @@ export const NODE_SERVER: ServerOptions = {
   noDelay: true,
 };
 
+/** Where players measure the way to here; see docs/matchmaking.md. */
+export const PING_PATH = '/ping';
+/** Any page may measure, as that of another region has to: there is nothing to read. */
+export const PING_HEADERS = { 'Cache-Control': 'no-store', 'Access-Control-Allow-Origin': '*' } as const;
+
 /** A limit per network, in bounded memory. */
 export function rateLimit(burst: number, perSecond: number): RateLimit {
   return new RateLimit({ burst, perSecond, addressesMax: LIMITS.rateAddressesMax });

@@ -7,6 +7,7 @@ import type { ProcessCard } from './cluster/directory.ts';
 import type { Config } from './config.ts';
 import { type ErrorCode, GameError } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
+import { PING_PATH } from './listening.ts';
 import { createMatcher } from './matchmaking/matcher.ts';
 import { Matchmaking } from './matchmaking/matchmaking.ts';
 import type { Mode, PlayerFacts, Region } from './matchmaking/mode.ts';
@@ -110,14 +111,18 @@ export async function openMatchmaking(options: OpenMatchmakingOptions): Promise<
   };
 }
 
-/** Every region in which matches are played, and a process there that answers: this one by a path, so that any address does. */
-export function regionsOf(ownRegion: string, processes: readonly ProcessCard[]): readonly Region[] {
-  const regions = new Map<string, string>([[ownRegion, '/healthz']]);
-  for (const { region, roles, isDraining, host, port } of processes) {
-    if (regions.has(region) || isDraining || !roles.includes('realtime')) continue;
-    regions.set(region, `http://${host.includes(':') ? `[${host}]` : host}:${port}/healthz`);
-  }
-  return [...regions].map(([region, pingUrl]) => ({ region, pingUrl }));
+/** Every region in which matches are played and players can measure the way to, by addresses that are meant for players. */
+export function regionsOf(
+  { region: own, regionUrls }: Pick<Config['cluster'], 'region' | 'regionUrls'>,
+  processes: readonly Pick<ProcessCard, 'region' | 'roles' | 'isDraining'>[],
+): readonly Region[] {
+  // A path is of whoever was asked, so by it only the own region is measured.
+  if (regionUrls.length === 0) return [{ region: own, pingUrl: PING_PATH }];
+  const played = processes.filter(({ roles, isDraining }) => roles.includes('realtime') && !isDraining);
+  const names = new Set(played.map(({ region }) => region));
+  return regionUrls
+    .filter(({ region }) => names.has(region))
+    .map(({ region, url }) => ({ region, pingUrl: `${url}${PING_PATH}` }));
 }
 
 async function openCells(config: Config, log: Logger): Promise<{ cells: TicketCells; guard: Guard | undefined }> {

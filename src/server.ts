@@ -158,7 +158,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     modes: (options.modes ?? modesOf(config)).filter(({ roomName }) => Object.hasOwn(rooms, roomName)),
     newMatchId,
     isDraining: () => !health.isReady,
-    regions: () => regionsOf(config.cluster.region, clustering?.membership.processes() ?? []),
+    regions: () => regionsOf(config.cluster, clustering?.membership.processes() ?? []),
     ownRegion: config.cluster.region,
     isWorker: config.cluster.roles.includes('worker'),
   });

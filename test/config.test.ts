@@ -32,6 +32,35 @@ describe('configuration', () => {
     assert.deepEqual(config.tokens, { key: undefined, minutes: 15 });
   });
 
+  it('takes addresses of regions that are origins and nothing more, the own region among them', () => {
+    const given = (urls: string, region = 'eu') => ({ HYPOGEUM_REGION: region, HYPOGEUM_REGION_URLS: urls });
+    const { cluster } = readConfig(given('eu=https://eu.play.example, us=http://[fd00::7]:8080'));
+    assert.deepEqual(cluster.regionUrls, [
+      { region: 'eu', url: 'https://eu.play.example' },
+      { region: 'us', url: 'http://[fd00::7]:8080' },
+    ]);
+    assert.deepEqual(readConfig({}).cluster.regionUrls, []);
+    const wrong = [
+      'https://eu.play.example',
+      'eu=eu.play.example',
+      'eu=https://eu.play.example/',
+      'eu=https://eu.play.example/ping',
+      'eu=https://user@eu.play.example',
+      'eu=ftp://eu.play.example',
+      'eu=https://eu.play.example:99999',
+      'EU=https://eu.play.example',
+      // Would be more than one origin where the policy of the client's page is written.
+      'eu=https://*.example',
+      "eu=https://a;script-src'b",
+      'eu=https://eu.play.example us=https://us.play.example',
+      'eu=https://eu.play.example,',
+      'eu=https://eu.play.example,eu=https://us.play.example',
+      Array.from({ length: 17 }, (_, at) => `${at === 0 ? 'eu' : `r${at}`}=https://r${at}.example`).join(),
+    ];
+    for (const urls of wrong) assert.equal(faultsOf(given(urls)).length, 1, urls);
+    assert.match(faultsOf(given('eu=https://eu.play.example', 'asia'))[0]!, /HYPOGEUM_REGION=asia is not among them/);
+  });
+
   it('listens on every address in production unless told otherwise', () => {
     assert.equal(readConfig({ NODE_ENV: 'production' }).http.host, '0.0.0.0');
     assert.equal(readConfig({ NODE_ENV: 'production', HYPOGEUM_HOST: '10.0.0.7' }).http.host, '10.0.0.7');

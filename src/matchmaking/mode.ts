@@ -52,6 +52,6 @@ export interface PlayerFacts {
 /** A place where matches are played, and where a client measures the way to it. */
 export interface Region {
   readonly region: string;
-  /** URL, or a path of this server. */
+  /** URL, or a path of the address by which the client came; a GET of it is the round trip. */
   readonly pingUrl: string;
 }

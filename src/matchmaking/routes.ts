@@ -147,7 +147,7 @@ function ticketRoutes(matchmaking: Matchmaking): Route[] {
         regions: z.array(
           z.strictObject({
             region: z.string(),
-            /** URL, or a path of this server. The time of a GET is the latency. */
+            /** URL, or a path of the address that was asked. The time of a GET is the latency; any page may send it. */
             pingUrl: z.string(),
           }),
         ),

@@ -217,6 +217,8 @@ describe('a gate that stands alone', () => {
     directory.bury('two');
     assert.deepEqual(await (await fetch(`${base}/healthz`)).json(), { status: 'alive' });
     assert.deepEqual(await (await fetch(`${base}/readyz`)).json(), { status: 'ready' });
+    const ping = await fetch(`${base}/ping`);
+    assert.deepEqual([ping.status, ping.headers.get('access-control-allow-origin')], [204, '*']);
     const head = await fetch(`${base}/readyz`, { method: 'HEAD' });
     assert.equal(head.status, 200);
     await refusedWith(await fetch(`${base}/metrics`), 'AUTH_MISSING');

@@ -316,6 +316,13 @@ describe('the HTTP surface', () => {
     });
   });
 
+  it('answers a ping to any page, and nobody keeps the answer', async () => {
+    const response = await surface.fetch('/ping', { headers: { origin: 'https://elsewhere.example' } });
+    assert.equal(response.status, 204);
+    assert.equal(response.headers.get('access-control-allow-origin'), '*');
+    assert.equal(response.headers.get('cache-control'), 'no-store');
+  });
+
   describe('every answer', () => {
     for (const path of ['/', '/healthz', '/nothing', '/api/replays', '/monitor/', '/metrics']) {
       it(`to ${path} forbids sniffing and framing and names no software`, async () => {

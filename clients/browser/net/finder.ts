@@ -11,9 +11,10 @@ const BASE = '/api/matchmaking';
 /** The place in the queue moves without being news: it is asked for anew after this, s. */
 const LOOK_SECONDS = 3;
 const RETRY_MS = 2_000;
-/** Tries of one measurement, of which the fastest counts. */
-const PINGS = 3;
-const PING_MS_MAX = 2_000;
+/** Round trips to a region, of which the fastest counts: the first one opens the connection, and any may meet a busy moment. */
+const PINGS = 4;
+/** For all of them to a region; the player waits for it. */
+const PINGS_MS_MAX = 2_000;
 
 /** What the SDK takes a seat with. */
 export interface Seat {
@@ -245,7 +246,7 @@ export class Finder {
     this.#isFollowingParty = false;
   }
 
-  /** Round trips to where matches are played, as far as this page may measure them. */
+  /** Round trips to where matches are played, ms. A region that does not answer is left out. */
   async #latencies(): Promise<Record<string, number>> {
     const measured: Record<string, number> = {};
     try {
@@ -270,12 +271,15 @@ export class Finder {
 
 async function fastest(url: string): Promise<number | undefined> {
   let best: number | undefined;
+  const signal = AbortSignal.timeout(PINGS_MS_MAX);
   for (let ping = 0; ping < PINGS; ping++) {
     const startedAtMs = performance.now();
     try {
-      await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(PING_MS_MAX) });
+      const response = await fetch(url, { cache: 'no-store', credentials: 'omit', signal });
+      // Whatever answers, it is not the region.
+      if (!response.ok) return undefined;
     } catch {
-      // Out of reach from here, so nothing is said of it.
+      // Out of reach from here, or so far that the time is up.
       return best;
     }
     best = Math.min(best ?? Number.POSITIVE_INFINITY, Math.round(performance.now() - startedAtMs));
