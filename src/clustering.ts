@@ -151,6 +151,7 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
         listJournal: () => claims.list(),
         hasRoom: (roomId) => options.roomOf(roomId) !== undefined,
         isDraining: options.isDraining,
+        waitForBuildMs: config.cluster.waitForBuildSeconds * 1000,
       })
     : undefined;
   const drain = new Drain({ membership, store, log, roomOf: options.roomOf });

@@ -51,6 +51,8 @@ export interface Config {
     readonly advertise: { readonly host: string; readonly port: number } | undefined;
     /** Matches that this process takes at once. */
     readonly matchSlots: number;
+    /** How long a match that no process can play waits for one that can. */
+    readonly waitForBuildSeconds: number;
     /** Which build is tried on whom, see src/cluster/canary.ts, until somebody has changed it. */
     readonly canary: string | undefined;
   };
@@ -281,6 +283,11 @@ const KEYS = {
     'Build that gets a share of new matches, or those of a cohort: build=1.4.0,percent=10 or build=1.4.0,cohort=testers. Only until `npm run cluster -- canary` has set another.',
     'none: new matches go to any build',
   ),
+  HYPOGEUM_WAIT_FOR_BUILD_SECONDS: key(
+    integer(1, 86_400),
+    '120',
+    'How long a match whose process died, and that no process of the cluster can play, waits for one of its build, seconds; then it is parked.',
+  ),
   NATS_URL: key(
     url('nats', 'tls'),
     undefined,
@@ -369,6 +376,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       advertise: rest.HYPOGEUM_ADVERTISE,
       matchSlots: rest.HYPOGEUM_MATCH_SLOTS!,
       canary: rest.HYPOGEUM_CANARY,
+      waitForBuildSeconds: rest.HYPOGEUM_WAIT_FOR_BUILD_SECONDS!,
     },
     match: {
       minutes: rest.HYPOGEUM_MATCH_MINUTES!,

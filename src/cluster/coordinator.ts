@@ -6,9 +6,9 @@
 import { GameError } from '../kernel/errors.ts';
 import type { Adoption } from '../match/adoption.ts';
 import type { JournalSummary } from '../match/journal.ts';
-import { adopterOf } from './adoption-plan.ts';
+import { adopterOf, canPlay } from './adoption-plan.ts';
 import type { ClusterStore, StoredRoom } from './cluster-store.ts';
-import type { RoomRecord } from './directory.ts';
+import type { ProcessCard, RoomRecord } from './directory.ts';
 import type { ClusterLog, Membership } from './membership.ts';
 
 /** Rooms restored at once: one waits for the store while another is computed. */
@@ -23,9 +23,6 @@ const LOOK_EVERY_MS = 2_000;
 const JOURNAL_LOOK_MS = 20_000;
 /** A room of a dead process that was just being made: whoever asked for it makes it again within this, ms. */
 const CREATION_MS = 10_000;
-/** A match that no process of the cluster can play waits this long for one that can, ms; its players are told after. */
-export const WAIT_FOR_BUILD_MS = 120_000;
-
 /** Seconds from the death to the room that goes on. */
 export const ADOPTION_BOUNDS_S = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 
@@ -43,8 +40,8 @@ export interface CoordinatorOptions {
   readonly hasRoom: (roomId: string) => boolean;
   /** While it is true nothing new is taken over. */
   readonly isDraining: () => boolean;
-  /** Default {@link WAIT_FOR_BUILD_MS}. */
-  readonly waitForBuildMs?: number;
+  /** A match that no process of the cluster can play waits this long for one that can, ms; then its players are told. */
+  readonly waitForBuildMs: number;
 }
 
 export interface CoordinatorReading {
@@ -66,6 +63,8 @@ export class Coordinator {
   readonly #queue: Task[] = [];
   /** When this process first saw that a room has no living owner, monotonic ms. */
   readonly #orphanedMs = new Map<string, number>();
+  /** Of those: rooms that nobody here can play, which was said. */
+  readonly #unplayable = new Set<string>();
   /** Matches that were in the journal only, at the last look. */
   #unregistered: ReadonlySet<string> = new Set();
   readonly #outcomes = new Map<AdoptionOutcome, number>();
@@ -190,8 +189,12 @@ export class Coordinator {
         outcome = 'parked';
       }
     }
-    this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1);
+    this.#count(outcome);
     return outcome;
+  }
+
+  #count(outcome: AdoptionOutcome): void {
+    this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1);
   }
 
   #observe(seconds: number): void {
@@ -232,6 +235,7 @@ export class Coordinator {
     const nowMs = performance.now();
     const seen = new Set(orphans.map(({ roomId }) => roomId));
     for (const roomId of this.#orphanedMs.keys()) if (!seen.has(roomId)) this.#orphanedMs.delete(roomId);
+    for (const roomId of this.#unplayable) if (!seen.has(roomId)) this.#unplayable.delete(roomId);
     for (const room of orphans) await this.#consider(room, nowMs);
     // Claimed here, and then something failed: nobody else looks after them.
     for (const room of membership.rooms.values()) {
@@ -240,12 +244,12 @@ export class Coordinator {
     }
     if (nowMs - this.#journalLookedMs >= JOURNAL_LOOK_MS) {
       this.#journalLookedMs = nowMs;
-      await this.#lookIntoJournal(living);
+      await this.#lookIntoJournal();
     }
   }
 
   async #consider(room: StoredRoom, nowMs: number): Promise<void> {
-    const { membership, store, waitForBuildMs = WAIT_FOR_BUILD_MS } = this.#options;
+    const { membership, store } = this.#options;
     const { roomId, state, processId, epoch } = room;
     if (this.#tasks.has(roomId)) return;
     const sinceMs = this.#orphanedMs.get(roomId) ?? nowMs;
@@ -257,23 +261,43 @@ export class Coordinator {
       await store.release(roomId, processId, epoch);
       return;
     }
-    const adopter = adopterOf(room, membership.processes());
+    const processes = membership.processes();
+    const adopter = adopterOf(room, processes);
     if (adopter === undefined) {
-      if (forMs < waitForBuildMs) return;
-      this.#options.log.error({ matchId: room.matchId, build: room.buildId }, 'a match is parked: nobody can play it');
-      await membership.park(room);
-      this.#outcomes.set('parked', (this.#outcomes.get('parked') ?? 0) + 1);
+      if (this.#isFirst) await this.#awaitBuild(room, forMs);
       return;
     }
-    const isAble = adopter.processId === membership.processId || forMs >= LEFTOVER_MS;
-    if (isAble) this.#enqueue(room, sinceMs);
+    this.#unplayable.delete(roomId);
+    const own = processes.find(({ processId }) => processId === membership.processId);
+    const isLeft = forMs >= LEFTOVER_MS && own !== undefined && canPlay(own, room);
+    if (adopter === own || isLeft) this.#enqueue(room, sinceMs);
+  }
+
+  /** Nobody can play it: it waits for who can, and is parked when nobody has come. */
+  async #awaitBuild(room: StoredRoom, forMs: number): Promise<void> {
+    const { log, membership, waitForBuildMs } = this.#options;
+    const { roomId, matchId, buildId: build } = room;
+    if (!this.#unplayable.has(roomId)) {
+      this.#unplayable.add(roomId);
+      log.warn({ matchId, build, withinMs: waitForBuildMs }, 'a match waits for a process that can play it');
+      this.#count('incompatible');
+    }
+    if (forMs < waitForBuildMs) return;
+    log.error({ matchId, build }, 'a match is parked: nobody can play it');
+    await membership.park(room);
+    this.#count('parked');
+  }
+
+  /** Of all that look around: what each would find is told and done by one. */
+  get #isFirst(): boolean {
+    const { membership } = this.#options;
+    return membership.processes().every((card) => card.processId >= membership.processId || !looksAround(card));
   }
 
   /** Matches that go on nowhere and that the registry does not know: it was lost while their process was dead. */
-  async #lookIntoJournal(living: ReadonlySet<string>): Promise<void> {
-    const { listJournal, membership, store } = this.#options;
-    // One of all is enough.
-    if ([...living].sort()[0] !== membership.processId) return;
+  async #lookIntoJournal(): Promise<void> {
+    const { listJournal, store } = this.#options;
+    if (!this.#isFirst) return;
     const missing = new Set<string>();
     for (const { matchId, state, header } of await listJournal()) {
       if (state !== 'unfinished' || header?.roomId === undefined) continue;
@@ -286,4 +310,9 @@ export class Coordinator {
     }
     this.#unregistered = missing;
   }
+}
+
+/** Whether a process has a coordinator that looks around: gates and workers have none, one that drains takes nothing over. */
+function looksAround({ roles, plays, isDraining }: ProcessCard): boolean {
+  return roles.includes('realtime') && Object.keys(plays).length > 0 && !isDraining;
 }

@@ -292,10 +292,15 @@ export class Membership implements ClusterDirectory, RoomRegistry {
     this.#own.delete(roomId);
   }
 
-  /** Nobody tries to restore it any more. @throws GameError STORE_UNAVAILABLE */
+  /**
+   * Nobody tries to restore it any more; unless somebody has claimed it since. @throws GameError STORE_UNAVAILABLE, and it is
+   * still this process's to park if it was its own
+   */
   async park(room: RoomRecord): Promise<void> {
+    // Above the last claim, whoever made it: of the same epoch only its owner may write, who may be dead.
+    const epoch = Math.max(room.epoch, this.#own.get(room.roomId)?.epoch ?? 0) + 1;
+    await this.#put({ ...room, epoch, processId: this.processId, state: 'parked' });
     this.#own.delete(room.roomId);
-    await this.#put({ ...room, processId: this.processId, state: 'parked' });
   }
 
   /** The room is over, or was another's all the time. */
