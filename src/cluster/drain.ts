@@ -11,6 +11,8 @@ import type { ClusterLog, Membership } from './membership.ts';
 const SEATS_MS = 2_000;
 /** How long the process that takes a room over may need, ms; after that the room goes on here. */
 const ANSWER_MS = 3_000;
+/** A match that has nowhere to go, and to which nobody was connected for so long, is not waited for, ms. */
+const DESERTED_MS = 5_000;
 /** Between two looks for somebody who can take what is left, ms. */
 const RETRY_MS = 500;
 
@@ -26,6 +28,8 @@ export interface MovableRoom {
   /** Ms until all of its players would come back by themselves. */
   readonly settledInMs: number;
   seatReservationTimeout: number;
+  /** Who is connected. */
+  readonly clients: { readonly length: number };
 }
 
 export interface DrainOptions {
@@ -35,6 +39,7 @@ export interface DrainOptions {
   roomOf(roomId: string): MovableRoom | undefined;
   /** Rooms of this process that are no matches of the cluster's registry, such as queues, are not counted. */
   readonly seatsMs?: number;
+  readonly desertedMs?: number;
 }
 
 /** How far a drain is. */
@@ -54,6 +59,8 @@ export interface DrainProgress {
 export class Drain {
   readonly #options: DrainOptions;
   #running: Promise<void> | undefined;
+  /** Since when nobody was seen connected to a match, monotonic ms. */
+  readonly #desertedSinceMs = new Map<string, number>();
   #rooms = 0;
   #moved = 0;
   #refused = 0;
@@ -78,7 +85,7 @@ export class Drain {
     };
   }
 
-  /** Resolves when no match is left here, or the time is over. Never rejects; a second call waits for the first. */
+  /** Resolves when no match is left here that is worth waiting for, or the time is over. Never rejects; a second call waits for the first. */
   run(withinMs: number): Promise<void> {
     this.#running ??= this.#run(performance.now() + withinMs);
     return this.#running;
@@ -105,9 +112,27 @@ export class Drain {
         if (performance.now() >= untilMs) return;
         await this.#move(room, untilMs);
       }
-      if (membership.rooms.size > 0) await until(RETRY_MS, untilMs);
+      if (!this.#isAnyLeft()) break;
+      await until(RETRY_MS, untilMs);
     }
     log.info({ moved: this.#moved, left: membership.rooms.size }, 'matches of this process have moved');
+  }
+
+  /** Whether a match is left that can still move, or that somebody plays. */
+  #isAnyLeft(): boolean {
+    const { membership, roomOf, desertedMs = DESERTED_MS } = this.#options;
+    const nowMs = performance.now();
+    const processes = membership.processes();
+    let isAnyLeft = false;
+    for (const record of membership.rooms.values()) {
+      const { roomId } = record;
+      const room = roomOf(roomId);
+      if (room !== undefined && room.clients.length > 0) this.#desertedSinceMs.delete(roomId);
+      else if (!this.#desertedSinceMs.has(roomId)) this.#desertedSinceMs.set(roomId, nowMs);
+      const isDeserted = nowMs - (this.#desertedSinceMs.get(roomId) ?? nowMs) >= desertedMs;
+      if (!isDeserted || (room !== undefined && moverOf(record, processes) !== undefined)) isAnyLeft = true;
+    }
+    return isAnyLeft;
   }
 
   async #move(record: StoredRoom, untilMs: number): Promise<void> {

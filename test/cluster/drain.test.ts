@@ -39,6 +39,7 @@ class FakeRoom implements MovableRoom {
   readonly done: string[] = [];
   seatReservationTimeout = 8;
   settledInMs = 0;
+  readonly clients = { length: 1 };
   readonly #onRetire: () => void;
 
   constructor(onRetire: () => void) {
@@ -93,8 +94,9 @@ describe('cluster/drain', () => {
     return room;
   }
 
-  function drain(withinMs: number): { readonly it: Drain; readonly over: Promise<void> } {
-    const it = new Drain({ membership, store, log: silent, roomOf: (roomId) => rooms.get(roomId), seatsMs: 0 });
+  function drain(withinMs: number, desertedMs = 60_000): { readonly it: Drain; readonly over: Promise<void> } {
+    const roomOf = (roomId: string) => rooms.get(roomId);
+    const it = new Drain({ membership, store, log: silent, roomOf, seatsMs: 0, desertedMs });
     isDraining = true;
     return { it, over: it.run(withinMs) };
   }
@@ -154,5 +156,41 @@ describe('cluster/drain', () => {
     await over;
     assert.deepEqual(room.done, ['lock']);
     assert.equal(it.progress.left, 1);
+  });
+
+  it('does not wait for a match that has nowhere to go and nobody connected', async () => {
+    const [played, empty] = [await run('played'), await run('empty')];
+    empty.clients.length = 0;
+    await store.leave('there');
+    await until(() => membership.processes().length === 1, 'the other process to be gone');
+    let isOver = false;
+    const { it, over } = drain(60_000, 600);
+    void over.then(() => {
+      isOver = true;
+    });
+    const sinceMs = performance.now();
+    await until(() => performance.now() - sinceMs > 1_200, 'longer than an empty match is waited for');
+    assert.ok(!isOver, 'the other one is played');
+    played.clients.length = 0;
+    await over;
+    assert.equal(it.progress.left, 2);
+  });
+
+  it('waits for a match whose players come back, and for one without players that can move', async () => {
+    const [room, other] = [await run('r1'), await run('r2')];
+    room.clients.length = 0;
+    other.clients.length = 0;
+    other.settledInMs = 5_000;
+    store.outcome = 'lost';
+    const { it, over } = drain(60_000, 0);
+    await until(() => it.progress.refused > 1, 'another try');
+    store.outcome = 'adopted';
+    other.settledInMs = 0;
+    await over;
+    assert.equal(it.progress.moved, 2);
+  });
+
+  it('without a match is over at once', async () => {
+    await drain(60_000).over;
   });
 });
