@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { CLOSE } from '../../src/kernel/errors.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { socketOf } from '../../src/match/colyseus-internals.ts';
 import type { Identity } from '../../src/sessions/tokens.ts';
 import { GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
@@ -58,6 +59,36 @@ describe('the session of a player', () => {
     await again.leave();
     await until(() => states().ended === before.ended + 1, 'the session to end');
     assert.deepEqual({ ...states(), ended: 0 }, { ...before, ended: 0 });
+  });
+
+  it('is dropped when its socket answers no ping, and held for who comes back; the others play on', async function () {
+    const foundMs = (LIMITS.socketPingsMissedMax + 2) * LIMITS.socketPingMs;
+    this.timeout(4 * foundMs);
+    const { room, player } = await seated();
+    const dropped = states().dropped;
+    const dead = await game.raw(room.roomId, { name: 'Drusa' }, { autoPong: false });
+    const pings: number[] = [];
+    dead.socket.on('ping', ({ length }) => void pings.push(length));
+    const { world } = room.match;
+    const used = Array.from({ length: world.capacity }, (_, at) => at).filter((at) => world.isUsed(at));
+    assert.deepEqual(
+      used.map((at) => world.name(at)),
+      ['Aelia', 'Drusa'],
+    );
+    // Nothing is closed before as many pings were left unanswered; how long more a busy machine takes is not the server's.
+    await until(() => room.clients.getById(dead.sessionId) === undefined, 'the dead socket to be found', 2 * foundMs);
+    assert.ok(pings.filter((length) => length === 0).length >= LIMITS.socketPingsMissedMax, 'it was asked before');
+    assert.equal((await dead.ended()).code, 1006);
+    assert.equal(states().dropped, dropped + 1);
+    assert.ok(
+      used.every((at) => world.isUsed(at)),
+      'its seat is held',
+    );
+    await player.patched(4);
+    assert.deepEqual([player.leftWith, player.resumes], [undefined, 0]);
+    const again = await game.comeBack(room.roomId, dead.sessionId, dead.token!);
+    assert.equal(again.closed, undefined);
+    assert.equal(states().dropped, dropped);
   });
 
   it('goes to another device of the player: the same fighter goes on, and the first device is told by code', async () => {
