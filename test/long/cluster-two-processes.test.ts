@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Room as SdkRoom } from '@colyseus/sdk';
+import { PassThrough } from 'node:stream';
+import { Client, type Room as SdkRoom } from '@colyseus/sdk';
+import { runPlayerCli } from '../../src/cli/player.ts';
+import { CLOSE } from '../../src/kernel/errors.ts';
 import { TestCluster } from '../fixtures/cluster.ts';
+import { mute, TestPlayer } from '../fixtures/game-server.ts';
 import { until } from '../fixtures/until.ts';
 
 describe('two processes with one Redis', function () {
@@ -79,5 +83,77 @@ describe('two processes with one Redis', function () {
     );
     await cluster.isWhole(1);
     assert.equal(await left!.metric('hypogeum_cluster_deaths_total'), 1);
+  });
+});
+
+describe('a ban at one process', function () {
+  this.timeout(120_000);
+  let cluster: TestCluster;
+  let unmute: () => void;
+  const players: TestPlayer[] = [];
+
+  before(async () => {
+    unmute = mute();
+    cluster = await TestCluster.start(2);
+  });
+  after(async () => {
+    await Promise.all(players.map((player) => player.leave()));
+    await cluster.stop();
+    unmute();
+  });
+
+  /** Who may ban: made by the operators' command, as the first one has to be. */
+  async function admin(url: string): Promise<string> {
+    const [email, password] = ['admin@example.org', 'a long enough password'];
+    const client = new Client(url);
+    client.auth.token = undefined as unknown as string;
+    const { user } = (await client.auth.registerWithEmailAndPassword(email, password)) as {
+      user: { playerId: string };
+    };
+    const nowhere = new PassThrough().resume();
+    const streams = { stdin: new PassThrough(), stdout: nowhere, stderr: nowhere };
+    const env = { DATABASE_URL: cluster.databaseUrl };
+    assert.equal(await runPlayerCli(['role', user.playerId, 'admin'], { env, ...streams }), 0);
+    return (await client.auth.signInWithEmailAndPassword(email, password)).token;
+  }
+
+  it('shows the player out of its match at the other, by code and for good; who else plays there notices nothing', async () => {
+    const first = await cluster.client(cluster.members[0]!);
+    const witness = new TestPlayer(await first.joinOrCreate('arena'));
+    players.push(witness);
+    const { roomId } = witness.room;
+    const owner = (await cluster.listed()).get(roomId)!.processId;
+    const home = cluster.members.find(({ processId }) => processId === owner)!;
+    const other = cluster.members.find((member) => member !== home)!;
+    // One came straight to the process of the match, one through the other.
+    const cheats = await Promise.all([home, other].map((member) => cluster.client(member)));
+    const banned: TestPlayer[] = [];
+    for (const cheat of cheats) {
+      const player = new TestPlayer(await cheat.joinById(roomId));
+      players.push(player);
+      banned.push(player);
+      await player.patched();
+    }
+    const token = await admin(other.url);
+    for (const [at, cheat] of cheats.entries()) {
+      const { playerId } = (await cheat.auth.getUserData()).user as { playerId: string };
+      const response = await fetch(`${other.url}/api/admin/players/${playerId}/ban`, {
+        method: 'POST',
+        headers: {
+          authorization: `Bearer ${token}`,
+          'content-type': 'application/json',
+          'idempotency-key': `ban-${at}-of-the-test`,
+        },
+        body: JSON.stringify({ reason: 'cheating', untilMs: Date.now() + 3_600_000 }),
+      });
+      assert.equal(response.status, 200, await response.text());
+      const player = banned[at]!;
+      assert.equal(await until(() => player.leftWith, 'the player to be shown out'), CLOSE.BANNED);
+      assert.equal(player.resumes, 0);
+      await assert.rejects(cheat.joinById(roomId), /ACCOUNT_BANNED/);
+    }
+    await until(async () => (await cluster.listed()).get(roomId)?.clients === 1, 'their seats to be free');
+    await witness.patched(4);
+    assert.deepEqual([witness.leftWith, witness.resumes], [undefined, 0]);
   });
 });
