@@ -67,6 +67,8 @@ export interface ClusteringOptions {
   readonly matchIds: MatchIds;
   /** By room name. */
   readonly plays: Readonly<Record<string, Compatibility>>;
+  /** False if no room can be restored here: new ones are made all the same. */
+  readonly canAdopt: boolean;
   /** TCP port that this process listens on. */
   readonly port: () => number;
   /** Takes no new rooms. */
@@ -122,6 +124,7 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
     buildId: config.buildId,
     region,
     plays: options.plays,
+    canAdopt: options.canAdopt,
     isDraining: options.isDraining(),
     load: {
       tickP99Ms: options.tickP99Ms(),
@@ -133,7 +136,7 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
   });
   const membership: Membership = new Membership({ store, processId, card, log, isAlone });
   const claims = claiming(options.journal, membership);
-  const mayAdopt = !isAlone && roles.includes('realtime') && Object.keys(options.plays).length > 0;
+  const mayAdopt = !isAlone && options.canAdopt && roles.includes('realtime') && Object.keys(options.plays).length > 0;
   const coordinator = mayAdopt
     ? new Coordinator({
         membership,

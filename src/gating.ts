@@ -59,6 +59,7 @@ export async function createGate({ config, log }: { config: Config; log: Logger 
       buildId: config.buildId,
       region: config.cluster.region,
       plays: {},
+      canAdopt: false,
       isDraining: server?.health.phase === 'draining',
       load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 0, matchSlotsAvailable: 0 },
     });

@@ -283,7 +283,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     health.disable('adoption');
     log.error({ fault }, 'rooms cannot be restored with the installed @colyseus/schema: none is');
   }
-  const plays = fault === undefined ? playsOf(rooms) : {};
+  const plays = playsOf(rooms);
   // The framework has given this process its id: from now on every line has it.
   log.setBindings({ process: matchMaker.processId });
   const recentTicks = new RecentTicks(totals.tick);
@@ -294,6 +294,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       framework,
       matchIds,
       plays,
+      canAdopt: fault === undefined,
       port: () => http.port,
       isDraining: () => !health.isReady,
       players,

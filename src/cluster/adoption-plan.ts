@@ -12,7 +12,7 @@ const text = new TextEncoder();
 /** True of a process that can go on with the match as it was begun. */
 export function canPlay(card: ProcessCard, room: RoomRecord): boolean {
   const plays = Object.hasOwn(card.plays, room.roomName) ? card.plays[room.roomName] : undefined;
-  return card.roles.includes('realtime') && plays !== undefined && isSame(plays, room);
+  return card.canAdopt && card.roles.includes('realtime') && plays !== undefined && isSame(plays, room);
 }
 
 /**

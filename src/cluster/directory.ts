@@ -35,6 +35,8 @@ export interface ProcessCard {
   readonly region: string;
   /** By room name: what a match must have been started with to go on here, see `Compatibility`. */
   readonly plays: Readonly<Record<string, Compatibility>>;
+  /** False where rooms are not restored as their clients know them: it takes none over, and nobody takes its own. */
+  readonly canAdopt: boolean;
   /** Takes no new rooms and hands over those it has. */
   readonly isDraining: boolean;
   readonly load: ProcessLoad;

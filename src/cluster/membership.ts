@@ -52,7 +52,7 @@ export interface MembershipOptions {
   readonly isAlone?: boolean;
 }
 
-/** Of a room type that this process could not look into: equal to none, so that such rooms are taken over by nobody. */
+/** Of a room that nobody can be trusted to restore: equal to none, so that it is taken over by nobody. */
 const UNKNOWN: Compatibility = { simId: '', simVersion: 0, schemaHash: '' };
 
 /** Readings since the start. */
@@ -230,7 +230,7 @@ export class Membership implements ClusterDirectory, RoomRegistry {
   }
 
   async begin({ roomId, roomName, matchId }: Pick<RoomRecord, 'roomId' | 'roomName' | 'matchId'>): Promise<number> {
-    const { roles, isDraining, buildId, plays, load } = this.#options.card();
+    const { roles, isDraining, buildId, plays, canAdopt, load } = this.#options.card();
     // Where the framework could not reach whom it had chosen it tries here; and others know only what was true a beat ago.
     const isFull = !this.#options.isAlone && load.matchSlotsAvailable - this.#beginning.size <= 0;
     if (!roles.includes('realtime') || isDraining || isFull) throw new GameError('NO_SLOTS', { roomName });
@@ -241,7 +241,7 @@ export class Membership implements ClusterDirectory, RoomRegistry {
       roomName,
       matchId,
       buildId,
-      ...(plays[roomName] ?? UNKNOWN),
+      ...((canAdopt ? plays[roomName] : undefined) ?? UNKNOWN),
       epoch: 1,
       processId,
     };

@@ -12,7 +12,16 @@ const OF_TESTERS: CanaryState = { phase: 'cohort', build: '1.4.0', cohort: 'test
 function processOf(buildId: string): ProcessCard {
   const load = { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 1, matchSlotsAvailable: 1 };
   const place = { host: '127.0.0.1', port: 1, region: 'local' };
-  return { processId: buildId, ...place, roles: ['realtime'], buildId, plays: {}, isDraining: false, load };
+  return {
+    processId: buildId,
+    ...place,
+    roles: ['realtime'],
+    buildId,
+    plays: {},
+    canAdopt: true,
+    isDraining: false,
+    load,
+  };
 }
 
 describe('the desk of the canary', () => {

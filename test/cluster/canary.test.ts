@@ -27,6 +27,7 @@ function card(buildId: string, facts: Partial<ProcessCard> = {}): ProcessCard {
     buildId,
     region: 'local',
     plays: {},
+    canAdopt: true,
     isDraining: false,
     load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 10, matchSlotsAvailable: 10 },
     ...facts,

@@ -18,6 +18,7 @@ function cardOf(processId: string, isDraining = false): ProcessCard {
     buildId: 'b',
     region: '',
     plays: PLAYS,
+    canAdopt: true,
     isDraining,
     load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 9, matchSlotsAvailable: 9 },
   };

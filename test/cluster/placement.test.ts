@@ -14,6 +14,7 @@ const card: fc.Arbitrary<Omit<ProcessCard, 'processId'>> = fc
     buildId: fc.constantFrom('old', 'new'),
     region: fc.constantFrom('eu', 'us'),
     isDraining: fc.boolean(),
+    canAdopt: fc.boolean(),
     simVersion: fc.constantFrom(1, 2),
     tickP99Ms: fc.integer({ min: 0, max: 40 }),
     players: fc.nat(500),
@@ -136,6 +137,7 @@ describe('who takes over a room', () => {
         assert.equal(adopter === undefined, able.length === 0);
         if (adopter === undefined) return;
         assert.ok(able.includes(adopter));
+        assert.ok(adopter.canAdopt);
         if (able.some(({ isDraining }) => !isDraining)) assert.equal(adopter.isDraining, false);
       }),
       { seed: SEED },

@@ -3,6 +3,7 @@
  * adapter runs it; it is the port's definition.
  */
 import assert from 'node:assert/strict';
+import { canPlay } from '../../src/cluster/adoption-plan.ts';
 import type { ClusterNews, ClusterStore, StoredRoom } from '../../src/cluster/cluster-store.ts';
 import type { ProcessCard } from '../../src/cluster/directory.ts';
 import { type ClusterLog, Membership } from '../../src/cluster/membership.ts';
@@ -26,6 +27,7 @@ export function cardOf(processId: string, more: Partial<ProcessCard> = {}): Proc
     buildId: 'test',
     region: 'local',
     plays: { arena: { simId: 'arena', simVersion: 1, schemaHash: 'a' } },
+    canAdopt: true,
     isDraining: false,
     load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 10, matchSlotsAvailable: 10 },
     ...more,
@@ -149,8 +151,10 @@ export function clusterDirectoryContract(name: string, open: () => Promise<Clust
 
     describe('the place of a room', () => {
       let member: Membership;
+      let canAdopt: boolean;
       beforeEach(async () => {
-        member = new Membership({ store, processId: 'a', card: () => cardOf('a'), log: SILENT });
+        canAdopt = true;
+        member = new Membership({ store, processId: 'a', card: () => cardOf('a', { canAdopt }), log: SILENT });
         await member.join();
       });
       afterEach(() => member.leave());
@@ -192,6 +196,18 @@ export function clusterDirectoryContract(name: string, open: () => Promise<Clust
         await member.released('r');
         assert.equal(member.owns('r'), false);
         assert.equal(await member.begin(creation), 1);
+      });
+
+      it('is for nobody else to take where rooms are not restored as they were; it is made all the same', async () => {
+        await member.begin({ roomId: 'r', roomName: 'arena', matchId: 'r' });
+        assert.ok(canPlay(cardOf('b'), (await store.room('r'))!.room));
+        canAdopt = false;
+        await member.begin({ roomId: 's', roomName: 'arena', matchId: 's' });
+        await member.opened('s');
+        assert.equal((await member.placeOf('s')).state, 'running');
+        for (const able of [cardOf('b'), cardOf('b', { canAdopt })]) {
+          assert.equal(canPlay(able, (await store.room('s'))!.room), false);
+        }
       });
 
       it('that turns out to be elsewhere is given up here', async () => {

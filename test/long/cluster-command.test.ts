@@ -104,7 +104,7 @@ describe('npm run cluster', () => {
       await redis.command((client) => client.flushall());
       store = await RedisCluster.open({ url: redis.url, processId: 'one' });
       const load = { tickP99Ms: 2.25, players: 7, rooms: 2, matchSlots: 50, matchSlotsAvailable: 48 };
-      const place = { host: '127.0.0.1', port: 1, region: 'local', isDraining: false, plays: {} };
+      const place = { host: '127.0.0.1', port: 1, region: 'local', isDraining: false, plays: {}, canAdopt: true };
       const card = { processId: 'one', ...place, roles: ['realtime' as const], buildId: '1.3.0', load };
       await store.beat({ beat: 1, card });
       await store.beat({ beat: 1, card: { ...card, processId: 'ghost', roles: ['worker'] } });

@@ -12,7 +12,7 @@ const CALLERS = { admin: ADMIN, moderator: madeUpCaller('mo', 'moderator'), play
 function processOf(processId: string, buildId: string): ProcessCard {
   const load = { tickP99Ms: 1.5, players: 7, rooms: 2, matchSlots: 50, matchSlotsAvailable: 48 };
   const place = { host: '127.0.0.1', port: 2581, region: 'local' };
-  return { processId, ...place, roles: ['realtime'], buildId, plays: {}, isDraining: false, load };
+  return { processId, ...place, roles: ['realtime'], buildId, plays: {}, canAdopt: true, isDraining: false, load };
 }
 
 const PROCESSES = [processOf('here', '1.3.0'), processOf('there', '1.4.0')];
