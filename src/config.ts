@@ -69,9 +69,12 @@ export interface Config {
   readonly replays: { readonly keepMax: number };
   /** How long a drain may take before the process exits all the same. */
   readonly drainSeconds: number;
+  /** What becomes of the matches of a process that is alone when it is told to end. */
+  readonly atExit: (typeof AT_EXIT)[number];
 }
 
 const DURABILITIES = ['wal', 'batch', 'off'] as const;
+const AT_EXIT = ['end', 'keep'] as const;
 const ROLES = ['gate', 'realtime', 'worker'] as const;
 type Role = (typeof ROLES)[number];
 
@@ -317,6 +320,11 @@ const KEYS = {
     'Replays kept on disk; unfinished matches go first, then the oldest.',
   ),
   HYPOGEUM_DRAIN_SECONDS: key(integer(1, 600), '20', 'Longest time from SIGTERM to exit, seconds.'),
+  HYPOGEUM_AT_EXIT: key(
+    z.enum(AT_EXIT, `wanted one of ${AT_EXIT.join(', ')}`),
+    'end',
+    'What becomes of matches at SIGTERM without REDIS_URL: end, recorded as cut short, or keep, for the next start to go on with. A cluster moves them.',
+  ),
 } as const;
 
 type KeyName = keyof typeof KEYS;
@@ -388,6 +396,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     },
     replays: { keepMax: rest.HYPOGEUM_REPLAYS_KEEP! },
     drainSeconds: rest.HYPOGEUM_DRAIN_SECONDS!,
+    atExit: rest.HYPOGEUM_AT_EXIT!,
   });
 }
 

@@ -4,6 +4,7 @@
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { defineRoom, matchMaker, type Room } from '@colyseus/core';
 import { ArenaRoom } from '../rooms/arena-room.ts';
@@ -17,6 +18,7 @@ import { RouteTotals } from './api/route-totals.ts';
 import type { CanaryStore } from './cluster/canary-desk.ts';
 import { GateTotals } from './cluster/gate-totals.ts';
 import { MatchIds } from './cluster/match-ids.ts';
+import type { Membership } from './cluster/membership.ts';
 import type { RoomRegistry } from './cluster/room-registry.ts';
 import { clusterMetrics } from './cluster-metrics.ts';
 import { type Clustering, openClustering, openFramework } from './clustering.ts';
@@ -347,6 +349,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     const untilMs = performance.now() + config.drainSeconds * 1000;
     // Alone there is nobody to whom a match could move.
     if (config.stores.redisUrl !== undefined) await clustering!.drain.run(config.drainSeconds * 1000);
+    else if (config.atExit === 'keep') await keepMatches(membership, log, config.drainSeconds * 1000);
     // Until now who queues here is told of its ticket, and of its seat: other processes go on matching.
     queues.matchmaking.close();
     await http.close(Math.max(LAST_WORDS_MS, untilMs - performance.now()));
@@ -492,6 +495,31 @@ class FormerMatches {
       room.retire();
     }
   }
+}
+
+/**
+ * Leaves the matches of this process in its files as they stand, for the next start to adopt; their clients come again
+ * by themselves until then. What cannot be kept, as it is not recorded, goes on, to end with the process.
+ */
+async function keepMatches(membership: Membership, log: Logger, withinMs: number): Promise<void> {
+  let kept = 0;
+  const keep = async (roomId: string): Promise<void> => {
+    const room = matchMaker.getLocalRoomById(roomId) as unknown;
+    if (!(room instanceof GameRoom)) return;
+    // Clients of who has only just joined would not come back.
+    await delay(Math.min(room.settledInMs, withinMs));
+    try {
+      await room.handOver();
+      // Who dials while the port is still open is held: to hear that there is no such room is final to an SDK.
+      await membership.mark(roomId, 'moving');
+      room.retire();
+      kept++;
+    } catch (error) {
+      log.warn({ err: error, roomId }, 'a match cannot be kept for the next start; it ends');
+    }
+  };
+  await Promise.all([...membership.rooms.keys()].map(keep));
+  if (kept > 0) log.info({ rooms: kept }, 'matches are kept for the next start');
 }
 
 /** What the rooms of this process need of a match to go on with it, by name. */

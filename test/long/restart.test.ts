@@ -118,6 +118,43 @@ describe('a program that is killed and started again', function () {
     assert.doesNotMatch(program.output(), /"level":50|TypeError| bug in /);
   });
 
+  it('goes on also where it was told to end, if it was to keep its matches', async () => {
+    await kill();
+    env['HYPOGEUM_AT_EXIT'] = 'keep';
+    await start();
+    for (let i = 0; i < PLAYERS; i++) await probes.join();
+    await seen(90);
+    const before = await probes.facts();
+    for (let restarts = 1; restarts <= 2; restarts++) {
+      program.child.kill('SIGTERM');
+      assert.equal(await program.exited, 0, program.output());
+      assert.match(program.output(), /matches are kept for the next start/);
+      await start();
+      await until(
+        all(({ resumes }) => resumes === restarts),
+        'everybody to be back',
+        30_000,
+      );
+      await seen(90);
+      const facts = await probes.facts();
+      assert.deepEqual(
+        facts.map(({ roomId, sessionId, seat, identityLosses, leftWith }) => {
+          return { roomId, sessionId, seat, identityLosses, leftWith };
+        }),
+        before.map(({ roomId, sessionId, seat }) => {
+          return { roomId, sessionId, seat, identityLosses: 0, leftWith: undefined };
+        }),
+      );
+    }
+    // Nothing is taken back: all that anybody saw is in the journal.
+    for (const { mismatches, othersMismatched, divergedAtTick } of await probes.judge(read)) {
+      assert.deepEqual([mismatches, othersMismatched, divergedAtTick], [0, 0, undefined]);
+    }
+    const [match] = await read();
+    assert.deepEqual([match?.end, match?.epoch], [undefined, 3]);
+    assert.doesNotMatch(program.output(), /"level":50|TypeError| bug in /);
+  });
+
   it('goes on from a journal whose last record was half written, and when another program has its port at first', async () => {
     for (let i = 0; i < 2; i++) await probes.join();
     await seen(60);
