@@ -220,6 +220,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #verdict: Verdict | undefined;
   /** What the listing says. */
   #isListedShut = false;
+  /** A match is to go on here and does not yet: should that fail, somebody else tries. */
+  #isRestoring = false;
   /** A restored match waits for its players. */
   #isAwaiting = false;
   #inputLayout: InputLayout | undefined;
@@ -345,6 +347,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.services = options.services;
     this.#capture = new SchemaCapture(this.stateType);
     let adoption = pendingAdoptionOf(this.roomId);
+    this.#isRestoring = adoption !== undefined;
     const epoch = adoption === undefined ? await this.#register(options.matchId) : adoption.writer.epoch;
     if (epoch > 1) adoption ??= await this.#takeOver(epoch);
     const header = adoption?.recorded.header ?? this.#newHeader(options);
@@ -407,6 +410,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     // open, a full one would be offered to newcomers, who are then refused.
     await this.setMatchmaking({ maxClients: this.maxClients });
     this.#await(adoption.open);
+    this.#isRestoring = false;
     services.log.info({ ...facts, tick: sim.tickOf(this.world), epoch: adoption.writer.epoch }, 'match restored');
   }
 
@@ -901,7 +905,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.#seats?.close();
     this.#stopRevocations();
     this.services?.seeking?.end(this.matchId);
-    if (this.#ending === 'running' && this.#isElsewhere) this.#ending = 'retired';
+    if (this.#ending === 'running' && (this.#isElsewhere || this.#isRestoring)) this.#ending = 'retired';
     if (this.#ending === 'running') this.#ending = 'abandoned';
     if (this.#ending !== 'failed' && this.#ending !== 'retired' && this.world !== undefined) {
       try {
@@ -913,7 +917,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
         this.onUncaughtException(error as Error, 'onDispose');
       }
     }
-    await this.services.registry?.released(this.roomId);
+    if (!this.#isRestoring) await this.services.registry?.released(this.roomId);
     this.services.log.info({ ending: this.#ending }, 'match disposed');
   }
 

@@ -202,7 +202,7 @@ async function list(options: Options, context: ReplayCliContext): Promise<number
 async function isParked(journal: JournalReader, { matchId, epoch }: JournalSummary): Promise<boolean> {
   if (epoch <= ADOPTION_TRIES_MAX) return false;
   const recorded = await journal.load(matchId).catch(() => undefined);
-  return (recorded?.claimsInVain ?? 0) >= ADOPTION_TRIES_MAX;
+  return (recorded?.triesInVain ?? 0) >= ADOPTION_TRIES_MAX;
 }
 
 function row(

@@ -177,6 +177,10 @@ export class Coordinator {
       } else if (outcome === 'parked') {
         log.error({ matchId }, 'a match is parked: it could not be restored; see: npm run replay -- list');
         await membership.park(room);
+      } else if (outcome === 'lost') {
+        // Claimed here, and then by somebody else: taken for stuck here, it would be claimed again from under its owner.
+        const isClaimed = membership.rooms.get(roomId)?.state === 'moving' && !this.#options.hasRoom(roomId);
+        if (isClaimed) membership.forget(roomId);
       } else if (outcome === 'ended') {
         await store.release(roomId, processId, epoch);
       } else if (outcome === 'incompatible') {

@@ -51,7 +51,7 @@ export type Adoption =
   | { readonly kind: 'ended' }
   /** This build plays it by other rules, or not at all; it is left as it was. `here` is absent for a room type it lacks. */
   | { readonly kind: 'incompatible'; readonly match: Partial<Compatibility>; readonly here?: Compatibility }
-  /** Restoring it failed as often as it is tried; its journal is kept. */
+  /** Restoring it failed, or killed the process, as often as it is tried; its journal is kept. */
   | { readonly kind: 'parked'; readonly roomId: string };
 
 export interface AdoptionDeps {
@@ -66,7 +66,8 @@ export interface AdoptionDeps {
 
 /**
  * Goes on with a match here, if nobody else does. Resolves once its room is there and waits for its players.
- * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_CORRUPT
+ * @throws GameError JOURNAL_UNAVAILABLE, STORE_UNAVAILABLE: to be tried again, which does not count against the match;
+ *   JOURNAL_CORRUPT
  */
 export async function adoptMatch(deps: AdoptionDeps, { matchId }: { readonly matchId: string }): Promise<Adoption> {
   for (;;) {
@@ -86,6 +87,10 @@ export async function adoptMatch(deps: AdoptionDeps, { matchId }: { readonly mat
       await matchMaker.handleCreateRoom(found.header.roomName, {}, undefined, roomId);
       return { kind: 'adopted', roomId, epoch: writer.epoch, ticks: recorded.firstTick + recorded.entries.length };
     } catch (error) {
+      if (isStoreAway(error) && !isFenced(writer.failure)) {
+        withdraw(writer);
+        throw error;
+      }
       await writer.close();
       if (isFenced(error) || isFenced(writer.failure)) return { kind: 'lost' };
       deps.onFault(error, matchId);
@@ -95,8 +100,17 @@ export async function adoptMatch(deps: AdoptionDeps, { matchId }: { readonly mat
   }
 }
 
+/** Said as soon as the store takes it, for which nobody waits; who claims the match before that counts the try. */
+function withdraw(writer: JournalWriter): void {
+  writer.withdrawTry();
+  void writer
+    .flush()
+    .catch(() => undefined)
+    .then(() => writer.close());
+}
+
 /**
- * Reads what the owner of a claim goes on from.
+ * Reads what the owner of a claim goes on from. From here on it is a try: also who dies of reading has tried.
  * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_CORRUPT; JOURNAL_FENCED if somebody has claimed the match since
  */
 export async function readAdoption(
@@ -109,20 +123,22 @@ export async function readAdoption(
     if (recorded?.epoch === epoch) return recorded;
     throw writer.failure ?? new GameError('JOURNAL_FENCED', { matchId });
   };
+  writer.tryRestore();
+  await writer.flush();
   const recorded = own(await journal.loadTail(matchId));
   return { roomId, recorded, writer, open, loadWhole: async () => own(await journal.load(matchId)) };
 }
 
 /** Why a match is not even claimed here. */
 function refusalOf(recorded: RecordedTail, plays: AdoptionDeps['plays']): Adoption | undefined {
-  const { header, end, claimsInVain } = recorded;
+  const { header, end, triesInVain } = recorded;
   if (end !== undefined) return { kind: 'ended' };
   const here = plays[header.roomName];
   const match = compatibilityIn(header);
   if (here === undefined || match === undefined || header.roomId === undefined || !isSame(match, here)) {
     return { kind: 'incompatible', match: match ?? header, ...(here === undefined ? {} : { here }) };
   }
-  if (claimsInVain < ADOPTION_TRIES_MAX) return undefined;
+  if (triesInVain < ADOPTION_TRIES_MAX) return undefined;
   parked.set(header.roomId, header.matchId);
   return { kind: 'parked', roomId: header.roomId };
 }
@@ -143,6 +159,12 @@ async function claim(
     if (error instanceof GameError && error.code === 'MATCH_ENDED') return { kind: 'ended' };
     throw error;
   }
+}
+
+/** Nothing is wrong with the match: to read it or to say where it is was not possible. Through the framework, too. */
+function isStoreAway(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === 'JOURNAL_UNAVAILABLE' || code === 'STORE_UNAVAILABLE';
 }
 
 function isFenced(error: unknown): boolean {

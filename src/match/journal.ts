@@ -12,8 +12,8 @@ import { type MatchHeader, type MatchResult, parseMatchHeader, parseMatchResult 
 export const RECORD_MAX_BYTES = 4 * 2 ** 20;
 
 /**
- * Claims of a match without an entry or a snapshot after them, from which on it is parked: nobody tries to restore it any
- * more. Not after the first: whoever tried may have died of something else.
+ * Tries to restore a match without an entry or a snapshot after them, from which on it is parked: nobody tries any more.
+ * Not after the first: whoever tried may have died of something else.
  */
 export const ADOPTION_TRIES_MAX = 2;
 
@@ -47,6 +47,10 @@ export interface JournalWriter {
   session(bytes: Uint8Array): void;
   /** The match ended before entry `tick`; `hash` is of its final world. Nothing follows. */
   end(tick: number, hash: Hash64, result: MatchResult): void;
+  /** Who has claimed the match begins to restore it: a try in vain unless an entry, a snapshot or a withdrawal follows. */
+  tryRestore(): void;
+  /** The try came to nothing, for no fault of the match. */
+  withdrawTry(): void;
   /**
    * Resolves once everything appended so far is durable.
    * @throws GameError JOURNAL_UNAVAILABLE, JOURNAL_FENCED
@@ -80,8 +84,8 @@ export interface RecordedSession {
 export interface RecordedTail {
   readonly header: MatchHeader;
   readonly epoch: number;
-  /** Owners since the last entry or snapshot was recorded, the first one not counted: tries to go on that came to nothing. */
-  readonly claimsInVain: number;
+  /** Tries to restore it since the last entry or snapshot was recorded, without those that were withdrawn. */
+  readonly triesInVain: number;
   /** The newest {@link SNAPSHOTS_KEPT}, the older first. */
   readonly snapshots: readonly RecordedSnapshot[];
   /** Of the first entry, if there is one. */
@@ -161,8 +165,20 @@ export interface MatchJournal extends JournalReader {
 }
 
 /** Kinds of records, as stored: append-only numbers. */
-export const RECORD = { OPEN: 1, CLAIM: 2, ENTRY: 3, SNAPSHOT: 4, SESSION: 5, END: 6, ROOM_SNAPSHOT: 7 } as const;
+export const RECORD = {
+  OPEN: 1,
+  CLAIM: 2,
+  ENTRY: 3,
+  SNAPSHOT: 4,
+  SESSION: 5,
+  END: 6,
+  ROOM_SNAPSHOT: 7,
+  TRY: 8,
+  TRY_WITHDRAWN: 9,
+} as const;
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
+
+const NOTHING = new Uint8Array(0);
 
 export function isSnapshot(kind: number): boolean {
   return kind === RECORD.SNAPSHOT || kind === RECORD.ROOM_SNAPSHOT;
@@ -170,7 +186,7 @@ export function isSnapshot(kind: number): boolean {
 
 /**
  * Turns a writer's calls into records; an adapter says where they go. Payloads:
- * open `varint epoch, string header JSON`; claim `varint epoch`; entry `varint tick, u32 hi, u32 lo, bytes`;
+ * open `varint epoch, string header JSON`; claim `varint epoch`; try and its withdrawal nothing; entry `varint tick, u32 hi, u32 lo, bytes`;
  * snapshot `varint tick, bytes`; snapshot with its room `varint tick, blob bytes, room`; session `bytes`; end `varint
  * tick, u32 hi, u32 lo, string result JSON`.
  */
@@ -202,6 +218,14 @@ export abstract class RecordWriter implements JournalWriter {
   session(bytes: Uint8Array): void {
     if (this.#isOver) return;
     this.append(RECORD.SESSION, bytes);
+  }
+
+  tryRestore(): void {
+    if (!this.#isOver) this.append(RECORD.TRY, NOTHING);
+  }
+
+  withdrawTry(): void {
+    if (!this.#isOver) this.append(RECORD.TRY_WITHDRAWN, NOTHING);
   }
 
   end(tick: number, { hi, lo }: Hash64, result: MatchResult): void {
@@ -240,7 +264,7 @@ export class RecordFold {
   readonly #matchId: string;
   #header: MatchHeader | undefined;
   #epoch = 0;
-  #claimsInVain = 0;
+  #triesInVain = 0;
   #firstTick = 0;
   #nextTick = 0;
   readonly #snapshots: RecordedSnapshot[] = [];
@@ -286,14 +310,19 @@ export class RecordFold {
         const epoch = from.varint();
         if (epoch <= this.#epoch) throw new RangeError(`epoch ${epoch} follows epoch ${this.#epoch}`);
         this.#epoch = epoch;
-        this.#claimsInVain++;
         break;
       }
+      case RECORD.TRY:
+        this.#triesInVain++;
+        break;
+      case RECORD.TRY_WITHDRAWN:
+        this.#triesInVain = Math.max(0, this.#triesInVain - 1);
+        break;
       case RECORD.ENTRY: {
         const tick = from.varint();
         if (tick !== this.#nextTick) throw new RangeError(`entry ${tick} follows ${this.#nextTick} entries`);
         const hash = { hi: from.u32(), lo: from.u32() };
-        this.#claimsInVain = 0;
+        this.#triesInVain = 0;
         this.#nextTick++;
         this.#entries.push({ tick, hash, bytes: from.raw(from.remaining) });
         break;
@@ -302,7 +331,7 @@ export class RecordFold {
       case RECORD.ROOM_SNAPSHOT: {
         const tick = from.varint();
         if (tick !== this.#nextTick) throw new RangeError(`snapshot ${tick} after ${this.#nextTick} entries`);
-        this.#claimsInVain = 0;
+        this.#triesInVain = 0;
         const nextSession = this.#sessions.length;
         const snapshot =
           kind === RECORD.SNAPSHOT
@@ -343,7 +372,7 @@ export class RecordFold {
     return {
       header: this.#header,
       epoch: this.#epoch,
-      claimsInVain: this.#claimsInVain,
+      triesInVain: this.#triesInVain,
       snapshots: this.#snapshots,
       firstTick: this.#firstTick,
       entries: this.#entries,

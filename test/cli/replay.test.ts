@@ -48,7 +48,11 @@ describe('the replay command', () => {
     await new CounterMatch(await journal.open(header, 1), header).play(65).writer.close();
     const poisoned = matchHeader('poisoned');
     await new CounterMatch(await journal.open(poisoned, 1), poisoned).play(5).writer.close();
-    for (const epoch of [2, 3]) await (await journal.open(poisoned, epoch)).close();
+    for (const epoch of [2, 3]) {
+      const writer = await journal.open(poisoned, epoch);
+      writer.tryRestore();
+      await writer.close();
+    }
     await journal.close();
   });
   after(() => rm(dataDir, { recursive: true }));

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { matchMaker } from '@colyseus/core';
 import { Encoder } from '@colyseus/schema';
 import { compatibilityOf, type GameRoom } from '../../rooms/game-room.ts';
+import type { RoomRegistry } from '../../src/cluster/room-registry.ts';
+import { GameError } from '../../src/kernel/errors.ts';
 import { hashText } from '../../src/kernel/hash.ts';
-import { type Adoption, adoptMatch, isParkedRoom } from '../../src/match/adoption.ts';
+import { type Adoption, type AdoptionDeps, adoptMatch, isParkedRoom, readAdoption } from '../../src/match/adoption.ts';
 import type { Compatibility } from '../../src/match/compatibility.ts';
-import { RECORD_MAX_BYTES } from '../../src/match/journal.ts';
+import { type MatchJournal, RECORD_MAX_BYTES } from '../../src/match/journal.ts';
 import { restoreMatch } from '../../src/match/restore.ts';
 import { arena } from '../../src/sim/arena.ts';
 import { Eyes } from '../fixtures/eyes.ts';
@@ -21,11 +23,12 @@ class PairArena extends LiveArena {
 }
 
 let poison = Number.POSITIVE_INFINITY;
+let poisonous: Error = new TypeError('a bug that comes again');
 
 /** Cannot be simulated past a tick. */
 class PoisonedArena extends LiveArena {
   protected override project(world: ProbeArena['match']['world'], tick: number): void {
-    if (tick >= poison) throw new TypeError('a bug that comes again');
+    if (tick >= poison) throw poisonous;
     super.project(world, tick);
   }
 }
@@ -382,11 +385,68 @@ describe('a room whose process is gone', () => {
     assert.ok(isParkedRoom(room.roomId));
     assert.equal(await until(() => player.leftWith, 'the player to be told'), 4106);
     const recorded = (await game.server.services.journal.load(matchId))!;
-    assert.deepEqual([recorded.claimsInVain, recorded.epoch, recorded.end], [2, 3, undefined]);
+    assert.deepEqual([recorded.triesInVain, recorded.epoch, recorded.end], [2, 3, undefined]);
     // Not even when the bug is gone: somebody has to look.
     poison = Number.POSITIVE_INFINITY;
     assert.equal((await adopt(matchId)).kind, 'parked');
     assert.equal((await game.server.services.journal.load(matchId))!.epoch, 3);
+  });
+
+  it('is parked when who tried died of it twice', async () => {
+    const { room, joined } = await playing('arena', 1, ['scores']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    await die(room);
+    const { journal } = game.server.services;
+    const { header } = (await journal.load(matchId))!;
+    for (const epoch of [2, 3]) {
+      const writer = await journal.open(header, epoch);
+      await readAdoption(journal, writer, { roomId: room.roomId, open: undefined });
+      await writer.close();
+    }
+    assert.equal((await adopt(matchId)).kind, 'parked');
+  });
+
+  it('is not parked for a store that is away whenever it is tried, and stays in the registry for the next try', async () => {
+    const { room, joined } = await playing('poisoned', 1, ['scores']);
+    const { matchId } = joined[0]!.welcomes[0]!;
+    await until(() => room.match.world.tick > 20, 'some ticks');
+    await die(room);
+    const { journal, registry } = game.server.services as { journal: MatchJournal; registry: RoomRegistry };
+    const { released } = registry;
+    const gone: string[] = [];
+    registry.released = async (roomId) => void gone.push(roomId);
+    const onFault = (error: unknown): void => void faults.push(error);
+    let isAway = false;
+    const away: AdoptionDeps['journal'] = {
+      load: (id) => journal.load(id),
+      open: (header, epoch) => journal.open(header, epoch),
+      // There when it is asked for the first time, and away when the match has been claimed.
+      loadTail: (id) => {
+        const answer = isAway ? Promise.reject(new GameError('JOURNAL_UNAVAILABLE')) : journal.loadTail(id);
+        isAway = !isAway;
+        return answer;
+      },
+    };
+    try {
+      for (let i = 0; i < 3; i++) {
+        const adopting = adoptMatch({ journal: away, plays, onFault }, { matchId });
+        await assert.rejects(adopting, { code: 'JOURNAL_UNAVAILABLE' });
+      }
+      poison = 0;
+      poisonous = new GameError('STORE_UNAVAILABLE');
+      for (let i = 0; i < 3; i++) await assert.rejects(adopt(matchId), { code: 'STORE_UNAVAILABLE' });
+      const { epoch, triesInVain } = (await journal.loadTail(matchId))!;
+      assert.deepEqual([epoch, triesInVain], [7, 0]);
+      poison = Number.POSITIVE_INFINITY;
+      assert.equal((await adopt(matchId)).kind, 'adopted');
+      await until(() => joined[0]!.resumes === 1, 'the player to be back');
+      await joined[0]!.patched(3);
+      assert.deepEqual(faults, []);
+      assert.deepEqual(gone, []);
+    } finally {
+      registry.released = released;
+      poisonous = new TypeError('a bug that comes again');
+    }
   });
 
   it('stays where it is when this build plays by other rules or other bytes, or when it is over', async () => {
