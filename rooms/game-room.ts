@@ -1063,6 +1063,11 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     return this.services.track?.() ?? 'stable';
   }
 
+  /** Says at once what has changed around it, such as which build is tried, to who looks for a room. */
+  relist(): void {
+    if (this.#ending === 'running') this.#publish();
+  }
+
   /** Not once the framework has taken the room off its list. */
   #publish(): void {
     const stats = this.plugins.tick.snapshot();

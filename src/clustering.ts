@@ -4,6 +4,7 @@
  */
 import { LocalDriver, LocalPresence, type MatchMakerDriver, matchMaker, type Presence } from '@colyseus/core';
 import { MemoryCluster } from './adapters/memory-cluster.ts';
+import type { IsKeeper } from './cluster/adoption-plan.ts';
 import { claiming } from './cluster/claiming.ts';
 import type { ClusterStore } from './cluster/cluster-store.ts';
 import { Coordinator } from './cluster/coordinator.ts';
@@ -79,6 +80,8 @@ export interface ClusteringOptions {
   readonly tickP99Ms: () => number;
   /** Among which processes a new match is placed, best first. */
   readonly placesFor: (creation: CreationOptions) => readonly (readonly ProcessCard[])[];
+  /** Who goes on with a match when its process goes, if there is such. */
+  readonly isKeeper: IsKeeper;
   readonly journal: MatchJournal;
   /** A room of this process. */
   readonly roomOf: (roomId: string) => MovableRoom | undefined;
@@ -152,12 +155,13 @@ export async function openClustering(options: ClusteringOptions): Promise<Cluste
             match,
           ),
         listJournal: () => claims.list(),
+        isKeeper: options.isKeeper,
         hasRoom: (roomId) => options.roomOf(roomId) !== undefined,
         isDraining: options.isDraining,
         waitForBuildMs: config.cluster.waitForBuildSeconds * 1000,
       })
     : undefined;
-  const drain = new Drain({ membership, store, log, roomOf: options.roomOf });
+  const drain = new Drain({ membership, store, log, roomOf: options.roomOf, isKeeper: options.isKeeper });
   const placement = new Placement({ processes: () => membership.processes(), wishOf: () => ({ region }) });
 
   framework.onDuplicate = (roomId) => membership.lost(roomId);

@@ -17,6 +17,8 @@ export interface OperationsOptions {
   readonly config: Config;
   readonly log: Logger;
   readonly canary: CanaryStore;
+  /** Another build is tried, or none, or on others. */
+  readonly onCanary: () => void;
   /** There once the framework has given this process its id. */
   readonly cluster: () => {
     readonly membership: Pick<Membership, 'processId' | 'processes'>;
@@ -33,14 +35,17 @@ export interface Operations {
   close(): Promise<void>;
 }
 
-export function createOperations({ config, log, canary, cluster }: OperationsOptions): Operations {
+export function createOperations({ config, log, canary, onCanary, cluster }: OperationsOptions): Operations {
   const drains = new DrainRequests(log);
   const desk = new CanaryDesk({
     store: canary,
     buildId: config.buildId,
     initial: config.cluster.canary === undefined ? undefined : parseCanary(config.cluster.canary),
     processes: () => cluster().membership.processes(),
-    onChange: ({ state, revision, by }) => log.info({ revision, by }, `canary: ${describeCanary(state)}`),
+    onChange({ state, revision, by }) {
+      log.info({ revision, by }, `canary: ${describeCanary(state)}`);
+      onCanary();
+    },
     onFault: (error) => log.warn({ err: error }, 'the canary cannot be read; what was known goes on'),
   });
   // Once the answer is on its way: a drain closes connections.

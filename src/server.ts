@@ -179,7 +179,15 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   const framework = await openFramework(config, log);
   const canary = await openCanary(config);
   let clustering: Clustering | undefined;
-  const operations = createOperations({ config, log, canary, cluster: () => clustering! });
+  const operations = createOperations({
+    config,
+    log,
+    canary,
+    onCanary() {
+      for (const roomId of clustering!.membership.rooms.keys()) localMatch(roomId)?.relist();
+    },
+    cluster: () => clustering!,
+  });
   const { desk } = operations;
   /** Matches that went on elsewhere, handed over or taken. */
   let retired = 0;
@@ -302,11 +310,9 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
       players,
       tickP99Ms: () => recentTicks.p99Ms(performance.now()),
       placesFor: ({ matchId, track }) => desk.placesFor({ matchId, track }),
+      isKeeper: (buildId, card) => desk.isKeeper(buildId, card),
       journal,
-      roomOf(roomId) {
-        const room = matchMaker.getLocalRoomById(roomId) as unknown;
-        return room instanceof GameRoom ? room : undefined;
-      },
+      roomOf: localMatch,
     });
   } catch (error) {
     await http.close();
@@ -320,8 +326,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
   const { membership } = clustering;
   membership.onRoomLost((roomId) => {
     log.warn({ roomId }, 'another process has this room; it ends here');
-    const room = matchMaker.getLocalRoomById(roomId) as unknown;
-    if (room instanceof GameRoom) room.retire();
+    localMatch(roomId)?.retire();
   });
   clustering.store.onRequest((request) => operations.drains.answer(request));
   metrics.addSource(() =>
@@ -489,8 +494,8 @@ class FormerMatches {
   /** There will be no players: the matches stay as they were, for the next start. */
   async release(): Promise<void> {
     for (const roomId of this.#adopted) {
-      const room = matchMaker.getLocalRoomById(roomId) as unknown;
-      if (!(room instanceof GameRoom)) continue;
+      const room = localMatch(roomId);
+      if (room === undefined) continue;
       await room.handOver().catch(() => undefined);
       room.retire();
     }
@@ -504,8 +509,8 @@ class FormerMatches {
 async function keepMatches(membership: Membership, log: Logger, withinMs: number): Promise<void> {
   let kept = 0;
   const keep = async (roomId: string): Promise<void> => {
-    const room = matchMaker.getLocalRoomById(roomId) as unknown;
-    if (!(room instanceof GameRoom)) return;
+    const room = localMatch(roomId);
+    if (room === undefined) return;
     // Clients of who has only just joined would not come back.
     await delay(Math.min(room.settledInMs, withinMs));
     try {
@@ -520,6 +525,12 @@ async function keepMatches(membership: Membership, log: Logger, withinMs: number
   };
   await Promise.all([...membership.rooms.keys()].map(keep));
   if (kept > 0) log.info({ rooms: kept }, 'matches are kept for the next start');
+}
+
+/** A match of this process by its room. */
+function localMatch(roomId: string) {
+  const room = matchMaker.getLocalRoomById(roomId) as unknown;
+  return room instanceof GameRoom ? room : undefined;
 }
 
 /** What the rooms of this process need of a match to go on with it, by name. */

@@ -5,7 +5,7 @@
 import { crc32 } from '../kernel/hash.ts';
 import { isSame } from '../match/compatibility.ts';
 import type { ProcessCard, RoomRecord } from './directory.ts';
-import { fullness } from './placement.ts';
+import { fullness, preferred } from './placement.ts';
 
 const text = new TextEncoder();
 
@@ -15,16 +15,24 @@ export function canPlay(card: ProcessCard, room: RoomRecord): boolean {
   return card.canAdopt && card.roles.includes('realtime') && plays !== undefined && isSame(plays, room);
 }
 
+/** Whether a process is a good one for a match of that build; others are taken where no such one is able. */
+export type IsKeeper = (buildId: string, card: ProcessCard) => boolean;
+
 /**
  * The process that takes a room over: by a hash of the two ids, weighted by how much each has to spare, so that the
  * rooms of one spread over all others. One that drains only where there is no other. Undefined if none can play it.
  */
-export function adopterOf(room: RoomRecord, processes: readonly ProcessCard[]): ProcessCard | undefined {
+export function adopterOf(
+  room: RoomRecord,
+  processes: readonly ProcessCard[],
+  isKeeper: IsKeeper = () => true,
+): ProcessCard | undefined {
   const able = processes.filter((card) => canPlay(card, room));
   const staying = able.filter(({ isDraining }) => !isDraining);
+  const candidates = preferred(staying.length > 0 ? staying : able, (card) => isKeeper(room.buildId, card));
   let best: ProcessCard | undefined;
   let bestScore = Number.POSITIVE_INFINITY;
-  for (const card of staying.length > 0 ? staying : able) {
+  for (const card of candidates) {
     // In tenths: what a beat changes must not change the plan. A full one still takes what would be lost otherwise.
     const spare = Math.max(1, Math.round(10 * (1 - fullness(card))));
     const score = -Math.log(uniform(`${room.roomId}/${card.processId}`)) / spare;
@@ -37,10 +45,14 @@ export function adopterOf(room: RoomRecord, processes: readonly ProcessCard[]): 
 }
 
 /** Where a room that runs should be moved to; undefined if nobody else can play it. The least full one. */
-export function moverOf(room: RoomRecord, processes: readonly ProcessCard[]): ProcessCard | undefined {
-  return processes
-    .filter((card) => card.processId !== room.processId && !card.isDraining && canPlay(card, room))
-    .sort((a, b) => fullness(a) - fullness(b) || (a.processId < b.processId ? -1 : 1))[0];
+export function moverOf(
+  room: RoomRecord,
+  processes: readonly ProcessCard[],
+  isKeeper: IsKeeper = () => true,
+): ProcessCard | undefined {
+  const able = processes.filter((card) => card.processId !== room.processId && !card.isDraining && canPlay(card, room));
+  const candidates = preferred(able, (card) => isKeeper(room.buildId, card));
+  return candidates.toSorted((a, b) => fullness(a) - fullness(b) || (a.processId < b.processId ? -1 : 1))[0];
 }
 
 /** Above 0, below 1. */

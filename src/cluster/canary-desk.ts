@@ -5,6 +5,7 @@
 import { GameError } from '../kernel/errors.ts';
 import {
   type CanaryState,
+  isKeeper,
   isOfRoleCohort,
   NO_CANARY,
   placesFor,
@@ -113,6 +114,11 @@ export class CanaryDesk {
     readonly track: Track | undefined;
   }): readonly (readonly ProcessCard[])[] {
     return placesFor(this.#record.state, match, this.#options.processes());
+  }
+
+  /** Whether a process is a good one to go on with a match of that build, see `isKeeper`. */
+  isKeeper(buildId: string, card: ProcessCard): boolean {
+    return isKeeper(this.#record.state, buildId, card);
   }
 
   /**

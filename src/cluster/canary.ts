@@ -140,6 +140,16 @@ export function placesFor(
   return isForNew ? [meant, all.filter((card) => !meant.includes(card))] : [meant];
 }
 
+/**
+ * Whether a process is a good one to go on with a match of that build when its own process goes: one of its own track, so
+ * that a build which is tried gets no matches that were not meant for it, and one that was rolled back gets none. With no
+ * such process any goes on with it that can.
+ */
+export function isKeeper(state: CanaryState, buildId: string, card: ProcessCard): boolean {
+  const track = state.phase === 'rolled-back' ? 'stable' : trackOfBuild(state, buildId);
+  return trackOfBuild(state, card.buildId) === track;
+}
+
 function isMeant(
   state: CanaryState,
   { matchId, track }: { readonly matchId: string | undefined; readonly track: Track | undefined },

@@ -6,7 +6,7 @@
 import { GameError } from '../kernel/errors.ts';
 import type { Adoption } from '../match/adoption.ts';
 import type { JournalSummary } from '../match/journal.ts';
-import { adopterOf, canPlay } from './adoption-plan.ts';
+import { adopterOf, canPlay, type IsKeeper } from './adoption-plan.ts';
 import type { ClusterStore, StoredRoom } from './cluster-store.ts';
 import type { ProcessCard, RoomRecord } from './directory.ts';
 import type { ClusterLog, Membership } from './membership.ts';
@@ -38,6 +38,7 @@ export interface CoordinatorOptions {
   readonly listJournal: () => Promise<readonly JournalSummary[]>;
   /** Whether the room is among those of this process. */
   readonly hasRoom: (roomId: string) => boolean;
+  readonly isKeeper?: IsKeeper;
   /** While it is true nothing new is taken over. */
   readonly isDraining: () => boolean;
   /** A match that no process of the cluster can play waits this long for one that can, ms; then its players are told. */
@@ -135,8 +136,8 @@ export class Coordinator {
   }
 
   #isMine(room: RoomRecord): boolean {
-    const { membership } = this.#options;
-    return adopterOf(room, membership.processes())?.processId === membership.processId;
+    const { membership, isKeeper } = this.#options;
+    return adopterOf(room, membership.processes(), isKeeper)?.processId === membership.processId;
   }
 
   #enqueue(room: RoomRecord, sinceMs: number): void {
@@ -253,7 +254,7 @@ export class Coordinator {
   }
 
   async #consider(room: StoredRoom, nowMs: number): Promise<void> {
-    const { membership, store } = this.#options;
+    const { membership, store, isKeeper } = this.#options;
     const { roomId, state, processId, epoch } = room;
     if (this.#tasks.has(roomId)) return;
     const sinceMs = this.#orphanedMs.get(roomId) ?? nowMs;
@@ -266,7 +267,7 @@ export class Coordinator {
       return;
     }
     const processes = membership.processes();
-    const adopter = adopterOf(room, processes);
+    const adopter = adopterOf(room, processes, isKeeper);
     if (adopter === undefined) {
       if (this.#isFirst) await this.#awaitBuild(room, forMs);
       return;

@@ -3,7 +3,7 @@
  * owner's help, so that its players notice a fraction of a second. What nobody else can play ends here by itself, up to
  * a deadline.
  */
-import { moverOf } from './adoption-plan.ts';
+import { type IsKeeper, moverOf } from './adoption-plan.ts';
 import type { ClusterStore, StoredRoom } from './cluster-store.ts';
 import type { ClusterLog, Membership } from './membership.ts';
 
@@ -37,6 +37,7 @@ export interface DrainOptions {
   readonly store: ClusterStore;
   readonly log: ClusterLog;
   roomOf(roomId: string): MovableRoom | undefined;
+  readonly isKeeper?: IsKeeper;
   /** Rooms of this process that are no matches of the cluster's registry, such as queues, are not counted. */
   readonly seatsMs?: number;
   readonly desertedMs?: number;
@@ -136,10 +137,10 @@ export class Drain {
   }
 
   async #move(record: StoredRoom, untilMs: number): Promise<void> {
-    const { membership, store, log, roomOf } = this.#options;
+    const { membership, store, log, roomOf, isKeeper } = this.#options;
     const { roomId, matchId } = record;
     const room = roomOf(roomId);
-    const target = moverOf(record, membership.processes());
+    const target = moverOf(record, membership.processes(), isKeeper);
     if (room === undefined || target === undefined || record.state !== 'running') return;
     // Clients of who has only just joined would not come back. With the time running out, the others must.
     if (room.settledInMs > 0 && performance.now() + room.settledInMs < untilMs) return;

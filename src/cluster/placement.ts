@@ -57,7 +57,7 @@ export function choosePlace(
 }
 
 /** Those that fit, or all if none does. */
-function preferred(cards: ProcessCard[], fits: (card: ProcessCard) => boolean): ProcessCard[] {
+export function preferred(cards: ProcessCard[], fits: (card: ProcessCard) => boolean): ProcessCard[] {
   const fitting = cards.filter(fits);
   return fitting.length > 0 ? fitting : cards;
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   type CanaryState,
   describeCanary,
+  isKeeper,
   isOfRoleCohort,
   isPicked,
   parseCanary,
@@ -206,5 +207,22 @@ describe('a canary', () => {
         return !line.includes('\n') && (state.phase === 'none' || line.includes(state.build));
       }),
     );
+  });
+
+  it('keeps matches that move on their track, off a build that was rolled back, and minds no build otherwise', () => {
+    const keeps = (state: CanaryState, from: string) =>
+      [OLD, '1.2.0', NEW].filter((buildId) => isKeeper(state, from, card(buildId)));
+    for (const state of [
+      { phase: 'percent', build: NEW, percent: 10 },
+      { phase: 'cohort', build: NEW, cohort: 'testers' },
+    ] as const) {
+      assert.deepEqual(keeps(state, OLD), [OLD, '1.2.0']);
+      assert.deepEqual(keeps(state, NEW), [NEW]);
+    }
+    const bad = { phase: 'rolled-back', build: NEW } as const;
+    for (const from of [OLD, NEW]) assert.deepEqual(keeps(bad, from), [OLD, '1.2.0']);
+    for (const state of [{ phase: 'none' }, { phase: 'promoted', build: NEW }] as const) {
+      for (const from of [OLD, NEW]) assert.deepEqual(keeps(state, from), [OLD, '1.2.0', NEW]);
+    }
   });
 });

@@ -144,6 +144,24 @@ describe('who takes over a room', () => {
     );
   });
 
+  it('is one that is good for its build, while there is one that stays and can play it; at a drain, too', () => {
+    fc.assert(
+      fc.property(cards, fc.uuid(), fc.constantFrom('old', 'new'), (all, roomId, buildId) => {
+        const isKeeper = (build: string, card: ProcessCard) => card.buildId === build;
+        const room = roomOf(roomId, 'p0', { buildId });
+        const able = all.filter((one) => !one.isDraining && canPlay(one, room));
+        const adopter = adopterOf(room, all, isKeeper);
+        if (able.some((one) => one.buildId === buildId)) assert.equal(adopter?.buildId, buildId);
+        assert.equal(adopter === undefined, adopterOf(room, all) === undefined);
+        const others = able.filter(({ processId }) => processId !== 'p0');
+        const target = moverOf(room, all, isKeeper);
+        if (others.some((one) => one.buildId === buildId)) assert.equal(target?.buildId, buildId);
+        assert.equal(target === undefined, moverOf(room, all) === undefined);
+      }),
+      { seed: SEED },
+    );
+  });
+
   it('spreads: of a hundred rooms three equal survivors have each a share', () => {
     const three = ['a', 'b', 'c'].map((processId) => cardOf(processId));
     const counts = new Map<string, number>();

@@ -196,12 +196,6 @@ describe('a room whose process is gone', () => {
     assert.equal(header.traceId, creation.traceId);
   });
 
-  it('that is a player’s own is never private: nobody could come in, and it would hold a slot', async () => {
-    const player = game.adopt(await (await game.client()).joinOrCreate('pair', { isPrivate: true, traceId: 'x' }));
-    const [listing] = await matchMaker.query({ roomId: player.room.roomId } as object);
-    assert.equal(listing?.private, false);
-  });
-
   it('that is full is offered to nobody, before and after its players are back, until one of them leaves', async () => {
     const { room, joined } = await playing('pair', 2, ['scores']);
     const { matchId } = joined[0]!.welcomes[0]!;
