@@ -7,54 +7,27 @@
  */
 import { ByteReader, ByteWriter } from '../kernel/bytes.ts';
 import { isSnapshot, RECORD, type RecordKind, SNAPSHOTS_KEPT } from '../match/journal.ts';
-import { checksum } from './journal-segment.ts';
+import { checksum, GrowingRecords } from './journal-segment.ts';
 
 const VERSION = 1;
 const CHECKSUM_BYTES = 4;
 /** A rewritten match comes in batches of about this size: few commands, and none that holds the store up. */
 const REWRITE_BATCH_BYTES = 64 * 2 ** 10;
 
-/** Records one after another. Grows by doubling, shrinks when a burst is over. */
-export class RecordArea {
-  #buffer: Buffer = Buffer.allocUnsafe(1024);
-  #bytes = 0;
-  #records = 0;
+/** Most bytes in front of a payload: its length, and its kind. */
+const HEAD_BYTES_MAX = 9;
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  get records(): number {
-    return this.#records;
-  }
-
+/** Records as they are in a batch. */
+export class RecordArea extends GrowingRecords {
   append(kind: RecordKind, payload: Uint8Array): void {
-    const need = this.#bytes + 9 + payload.length;
-    if (need > this.#buffer.length) {
-      const grown = Buffer.allocUnsafe(Math.max(need, this.#buffer.length * 2));
-      this.#buffer.copy(grown, 0, 0, this.#bytes);
-      this.#buffer = grown;
-    }
-    const to = this.#buffer;
-    let at = this.#bytes;
+    const to = this.roomFor(HEAD_BYTES_MAX + payload.length);
+    let at = this.bytes;
     let length = payload.length;
     for (; length >= 0x80; length = Math.floor(length / 0x80)) to[at++] = (length % 0x80) | 0x80;
     to[at++] = length;
     to[at++] = kind;
     to.set(payload, at);
-    this.#bytes = at + payload.length;
-    this.#records++;
-  }
-
-  /** What was appended; valid until the next call. */
-  view(): Buffer {
-    return this.#buffer.subarray(0, this.#bytes);
-  }
-
-  clear(): void {
-    this.#bytes = 0;
-    this.#records = 0;
-    if (this.#buffer.length > 2 ** 18) this.#buffer = Buffer.allocUnsafe(1024);
+    this.written(at + payload.length);
   }
 }
 

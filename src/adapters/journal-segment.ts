@@ -36,8 +36,8 @@ export function segmentHead(number: number): Buffer {
   return head;
 }
 
-/** Records that wait for a commit, framed. Grows by doubling, shrinks when a burst is over. */
-export class PendingRecords {
+/** Framed records one after another. Grows by doubling, shrinks when a burst is over. */
+export class GrowingRecords {
   #buffer: Buffer = Buffer.allocUnsafe(1024);
   #bytes = 0;
   #records = 0;
@@ -50,26 +50,24 @@ export class PendingRecords {
     return this.#records;
   }
 
-  append(kind: number, match: number, seq: number, payload: Uint8Array): void {
-    const at = this.#bytes;
-    const need = at + RECORD_HEAD_BYTES + payload.length;
+  /** Where a record of at most so many bytes can be written, from {@link bytes} on. */
+  protected roomFor(bytes: number): Buffer {
+    const need = this.#bytes + bytes;
     if (need > this.#buffer.length) {
       const grown = Buffer.allocUnsafe(Math.max(need, this.#buffer.length * 2));
-      this.#buffer.copy(grown, 0, 0, at);
+      this.#buffer.copy(grown, 0, 0, this.#bytes);
       this.#buffer = grown;
     }
-    const to = this.#buffer;
-    to.writeUInt32LE((payload.length | (kind << 24)) >>> 0, at);
-    to.writeUInt32LE(match, at + 4);
-    to.writeUInt32LE(seq, at + 8);
-    to.writeUInt32LE(checksum(payload), at + 12);
-    to.writeUInt32LE(crc32(to.subarray(at, at + 16)), at + 16);
-    to.set(payload, at + RECORD_HEAD_BYTES);
-    this.#bytes = need;
+    return this.#buffer;
+  }
+
+  /** @param end of the record that was written */
+  protected written(end: number): void {
+    this.#bytes = end;
     this.#records++;
   }
 
-  /** What is pending; valid until the next call. */
+  /** What was appended; valid until the next call. */
   view(): Buffer {
     return this.#buffer.subarray(0, this.#bytes);
   }
@@ -78,6 +76,22 @@ export class PendingRecords {
     this.#bytes = 0;
     this.#records = 0;
     if (this.#buffer.length > 2 ** 18) this.#buffer = Buffer.allocUnsafe(1024);
+  }
+}
+
+/** Records that wait for a commit. */
+export class PendingRecords extends GrowingRecords {
+  append(kind: number, match: number, seq: number, payload: Uint8Array): void {
+    const at = this.bytes;
+    const length = RECORD_HEAD_BYTES + payload.length;
+    const to = this.roomFor(length);
+    to.writeUInt32LE((payload.length | (kind << 24)) >>> 0, at);
+    to.writeUInt32LE(match, at + 4);
+    to.writeUInt32LE(seq, at + 8);
+    to.writeUInt32LE(checksum(payload), at + 12);
+    to.writeUInt32LE(crc32(to.subarray(at, at + 16)), at + 16);
+    to.set(payload, at + RECORD_HEAD_BYTES);
+    this.written(at + length);
   }
 }
 

@@ -13,7 +13,7 @@
  * Lua would print them rounded.
  */
 import { randomUUID } from 'node:crypto';
-import { Redis, ReplyError } from 'ioredis';
+import { type Redis, ReplyError } from 'ioredis';
 import { GameError } from '../kernel/errors.ts';
 import type {
   BoardChange,
@@ -24,18 +24,11 @@ import type {
   SeasonKey,
 } from '../leaderboards/board-index.ts';
 import type { Entry } from '../leaderboards/scoring.ts';
-import { Guard, type GuardState } from './guard.ts';
+import type { Guard } from './guard.ts';
+import { type RedisLinkOptions, redisGuard, redisLink } from './redis-link.ts';
 
-export interface RedisBoardsOptions {
-  /** `redis://…` or `rediss://…` */
-  readonly url: string;
-  /** Before every key. Default `hypogeum:`. */
-  readonly prefix?: string;
+export interface RedisBoardsOptions extends RedisLinkOptions {
   readonly orderOf: (boardId: string) => SeasonKey['order'] | undefined;
-  /** One question or write, ms. Default 1,000. */
-  readonly timeoutMs?: number;
-  readonly halfOpenAfterMs?: number;
-  readonly onStateChange?: (state: GuardState) => void;
 }
 
 /** Digits of a position in a member: as many as the largest exact integer has, so text sorts as numbers do. */
@@ -209,15 +202,8 @@ export class RedisBoards implements BoardIndex {
   private constructor(options: RedisBoardsOptions) {
     this.#base = `${options.prefix ?? 'hypogeum:'}{boards}:`;
     this.#orderOf = options.orderOf;
-    const timeoutMs = options.timeoutMs ?? 1_000;
-    this.#redis = new Redis(options.url, {
-      lazyConnect: true,
-      connectTimeout: timeoutMs,
-      // A command that found no connection is refused, not kept: the table answers instead.
-      maxRetriesPerRequest: 0,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), 1_000),
+    // The table answers instead.
+    this.#redis = redisLink(options, {
       scripts: {
         boardsPage: { lua: PAGE, numberOfKeys: 1 },
         boardsAround: { lua: AROUND, numberOfKeys: 1 },
@@ -226,24 +212,7 @@ export class RedisBoards implements BoardIndex {
         boardsReset: { lua: RESET, numberOfKeys: 1 },
       },
     }) as Redis & Scripts;
-    // It connects again by itself; the guard says when it is gone. Without a listener the error would be printed.
-    this.#redis.on('error', () => undefined);
-    this.guard = new Guard({
-      name: 'redis',
-      timeoutMs,
-      concurrencyMax: 64,
-      queueMax: 1_000,
-      failuresToOpen: 5,
-      halfOpenAfterMs: options.halfOpenAfterMs ?? 500,
-      // What Redis itself answers is no outage, but for a server that has its reasons not to serve.
-      isOutage: (error) =>
-        error instanceof Error &&
-        !(error instanceof GameError) &&
-        (!(error instanceof ReplyError) ||
-          /^(LOADING|READONLY|MASTERDOWN|OOM|MISCONF|CLUSTERDOWN)/.test(error.message)),
-      unavailable: 'STORE_UNAVAILABLE',
-      ...(options.onStateChange === undefined ? {} : { onStateChange: options.onStateChange }),
-    });
+    this.guard = redisGuard('redis', 1_000, options);
   }
 
   async page(key: SeasonKey, after: Entry | undefined, limit: number): Promise<BoardPage> {

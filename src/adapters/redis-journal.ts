@@ -53,6 +53,7 @@ import {
   RecordArea,
   WaitingParts,
 } from './journal-batch.ts';
+import { isRedisOutage } from './redis-link.ts';
 
 /** With the way to Redis and back, a record is durable within 50 ms. */
 const FLUSH_EVERY_MS = 40;
@@ -612,7 +613,7 @@ export class RedisJournal implements MatchJournal {
       const [[error, id], [, length]] = replies.slice(2 * i, 2 * i + 2) as [Reply, Reply];
       if (log.flight === undefined || log.writer.failure !== undefined) continue;
       if (error !== null && !isVerdict(error)) {
-        if (isOutage(error)) outage = error;
+        if (isRedisOutage(error)) outage = error;
         else this.#fail(log, error.message, error);
         this.#dirty.add(log);
       } else if (error === null && id !== null && length === lengthAfter(log)) {
@@ -621,7 +622,7 @@ export class RedisJournal implements MatchJournal {
         outage = (await this.#inquire(log)) ?? outage;
       }
     }
-    const lateFault = replies.slice(at).find(([error]) => error !== null && isOutage(error))?.[0];
+    const lateFault = replies.slice(at).find(([error]) => error !== null && isRedisOutage(error))?.[0];
     if (outage === undefined) {
       this.#contact(sentAtMs);
       this.#totals.commits++;
@@ -1034,7 +1035,7 @@ export class RedisJournal implements MatchJournal {
       try {
         return await within(work(), deadlineMs - performance.now());
       } catch (error) {
-        if (!isOutage(error as Error)) throw error;
+        if (!isRedisOutage(error)) throw error;
         if (this.#isClosed || performance.now() + 20 > deadlineMs) {
           const { message: reason } = error as Error;
           throw new GameError('JOURNAL_UNAVAILABLE', matchId === '' ? { reason } : { matchId, reason }, error);
@@ -1112,15 +1113,6 @@ function repliesOf(replies: readonly Reply[]): unknown[] {
 /** Redis has looked at the stream and does not take the entry. */
 function isVerdict(error: Error): boolean {
   return error instanceof ReplyError && /equal or smaller|exhausted the last possible ID/.test(error.message);
-}
-
-/** It is not there, or has its reasons not to serve now; everything else it answers is about the command. */
-function isOutage(error: Error): boolean {
-  return (
-    !(error instanceof GameError) &&
-    (!(error instanceof ReplyError) ||
-      /^(LOADING|READONLY|MASTERDOWN|MISCONF|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|NOREPLICAS)|OOM/.test(error.message))
-  );
 }
 
 /** Sorts matches by age also where several began within a millisecond. Exact: far below 2^53. */

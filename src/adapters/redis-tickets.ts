@@ -5,21 +5,10 @@
  * The clock is Redis's own: every answer brings it along. Fences begin at that clock, so that they go on growing when
  * Redis has lost everything.
  */
-import { Redis, ReplyError } from 'ioredis';
-import { GameError } from '../kernel/errors.ts';
+import type { Redis } from 'ioredis';
 import type { CellChange, CommitOutcome, Lease, TicketCells } from '../matchmaking/ticket-cells.ts';
-import { Guard, type GuardState } from './guard.ts';
-
-export interface RedisTicketsOptions {
-  /** `redis://…` or `rediss://…` */
-  readonly url: string;
-  /** Before every key. Default `hypogeum:`. */
-  readonly prefix?: string;
-  /** One question or change, ms. Default 1,000. */
-  readonly timeoutMs?: number;
-  readonly halfOpenAfterMs?: number;
-  readonly onStateChange?: (state: GuardState) => void;
-}
+import type { Guard } from './guard.ts';
+import { type RedisLinkOptions, redisGuard, redisLink } from './redis-link.ts';
 
 /** Cells of one question; more are asked for in turns, so that no script holds Redis up for long. */
 const READ_MAX = 500;
@@ -105,7 +94,7 @@ export class RedisTickets implements TicketCells {
   #hasHeard = false;
 
   /** Resolves once it is connected, or Redis was found away: it goes on trying, and questions are refused meanwhile. */
-  static async open(options: RedisTicketsOptions): Promise<RedisTickets> {
+  static async open(options: RedisLinkOptions): Promise<RedisTickets> {
     const tickets = new RedisTickets(options);
     await Promise.all([
       tickets.#redis.connect().catch(() => undefined),
@@ -114,19 +103,9 @@ export class RedisTickets implements TicketCells {
     return tickets;
   }
 
-  private constructor(options: RedisTicketsOptions) {
+  private constructor(options: RedisLinkOptions) {
     this.#base = `${options.prefix ?? 'hypogeum:'}{matchmaking}:`;
-    const timeoutMs = options.timeoutMs ?? 1_000;
-    const connection = {
-      lazyConnect: true,
-      connectTimeout: timeoutMs,
-      maxRetriesPerRequest: 0,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      retryStrategy: (times: number) => Math.min(50 * 2 ** Math.min(times, 5), 1_000),
-    };
-    this.#redis = new Redis(options.url, {
-      ...connection,
+    this.#redis = redisLink(options, {
       scripts: {
         ticketsRead: { lua: READ, numberOfKeys: 1 },
         ticketsMembers: { lua: MEMBERS, numberOfKeys: 1 },
@@ -136,8 +115,7 @@ export class RedisTickets implements TicketCells {
         ticketsYield: { lua: YIELD, numberOfKeys: 1 },
       },
     }) as Redis & Scripts;
-    this.#hearing = new Redis(options.url, { ...connection, autoResubscribe: false });
-    for (const redis of [this.#redis, this.#hearing]) redis.on('error', () => undefined);
+    this.#hearing = redisLink(options, { autoResubscribe: false });
     this.#hearing.on('ready', () => {
       this.#hearing.subscribe(`${this.#base}told`).then(
         () => {
@@ -151,21 +129,7 @@ export class RedisTickets implements TicketCells {
     this.#hearing.on('message', (_channel: string, text: string) => {
       for (const topic of JSON.parse(text) as string[]) this.#tell(topic);
     });
-    this.guard = new Guard({
-      name: 'redis-tickets',
-      timeoutMs,
-      concurrencyMax: 64,
-      queueMax: 2_000,
-      failuresToOpen: 5,
-      halfOpenAfterMs: options.halfOpenAfterMs ?? 500,
-      isOutage: (error) =>
-        error instanceof Error &&
-        !(error instanceof GameError) &&
-        (!(error instanceof ReplyError) ||
-          /^(LOADING|READONLY|MASTERDOWN|OOM|MISCONF|CLUSTERDOWN)/.test(error.message)),
-      unavailable: 'STORE_UNAVAILABLE',
-      ...(options.onStateChange === undefined ? {} : { onStateChange: options.onStateChange }),
-    });
+    this.guard = redisGuard('redis-tickets', 2_000, options);
   }
 
   nowMs(): number {

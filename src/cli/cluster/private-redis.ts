@@ -32,7 +32,8 @@ export class PrivateRedis {
   readonly #port: number;
   readonly #password: string;
   #child: ChildProcess | undefined;
-  #isStopping = false;
+  readonly #stop = new AbortController();
+  #restarting: Promise<void> | undefined;
 
   private constructor(options: PrivateRedisOptions, folder: string, port: number) {
     this.#options = options;
@@ -61,7 +62,8 @@ export class PrivateRedis {
 
   /** What was written is on disk. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#stop.abort();
+    await this.#restarting;
     const child = this.#child;
     if (child === undefined) return;
     const exited = new Promise((resolveWith) => child.once('exit', resolveWith));
@@ -100,11 +102,16 @@ export class PrivateRedis {
         '',
       ].join('\n'),
     );
-    await this.#answers(failed);
+    try {
+      await this.#answers(failed);
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
     this.#child = child;
     child.once('exit', (code, signal) => {
       this.#child = undefined;
-      if (!this.#isStopping) void this.#restart(`ended with ${code ?? signal}`);
+      if (!this.#stop.signal.aborted) this.#restarting = this.#restart(`ended with ${code ?? signal}`);
     });
   }
 
@@ -130,14 +137,15 @@ export class PrivateRedis {
 
   async #restart(reason: string): Promise<void> {
     this.#options.onDied?.(reason);
-    for (let waitMs: number = RESTART_MS.first; !this.#isStopping; waitMs = Math.min(waitMs * 2, RESTART_MS.longest)) {
+    const { signal } = this.#stop;
+    for (let waitMs: number = RESTART_MS.first; !signal.aborted; waitMs = Math.min(waitMs * 2, RESTART_MS.longest)) {
       try {
         await this.#launch();
         this.#options.onRestarted?.();
         return;
       } catch (error) {
         this.#options.onDied?.((error as Error).message);
-        await delay(waitMs);
+        await delay(waitMs, undefined, { signal }).catch(() => undefined);
       }
     }
   }
