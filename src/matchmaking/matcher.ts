@@ -12,7 +12,7 @@ import { Reasons } from './reasons.ts';
 import { MATCH_PLAYERS_MAX, playersFull, type Rules, ratingWindowOf } from './rules.ts';
 import { fillRoles, Packing, type RoleCounts, splitTeams, type TeamSeats, teamSeats } from './teams.ts';
 import type { Backfill, Backfilled, Match, Ticket, WaitReason } from './ticket.ts';
-import { ANY_REGION, duplicatesOf, type LeftOut, TicketTable } from './ticket-table.ts';
+import { ANY_REGION, type LeftOut, TicketTable } from './ticket-table.ts';
 
 export interface MatchResult {
   /** In the order in which their oldest ticket came. */
@@ -53,19 +53,16 @@ export const match: Matcher = (tickets, nowMs, rules, backfills) => createMatche
 export function createMatcher(): Matcher {
   let known: TicketTable | undefined;
   return (tickets, nowMs, rules, backfills = []) => {
-    const table = known?.rules === rules ? known : new TicketTable(rules);
+    let table = known?.rules === rules ? known : new TicketTable(rules);
     // Until the cycle is over nothing is known: what breaks off leaves nothing half done behind.
     known = undefined;
-    if (table.update(tickets)) {
-      const result = new Cycle(table, nowMs, []).run(backfills);
-      known = table;
-      return result;
+    if (!table.update(tickets)) {
+      table = new TicketTable(rules);
+      if (!table.update(tickets)) throw new RangeError('a ticket came twice');
     }
-    const duplicates = duplicatesOf(tickets, rules);
-    const leftOut = new Set(duplicates.map(({ ticket }) => ticket));
-    const rest = new TicketTable(rules);
-    if (!rest.update(tickets.filter((ticket) => !leftOut.has(ticket)))) throw new RangeError('a ticket came twice');
-    return new Cycle(rest, nowMs, duplicates).run(backfills);
+    const result = new Cycle(table, nowMs).run(backfills);
+    known = table;
+    return result;
   };
 }
 
@@ -110,8 +107,13 @@ class Cycle {
   readonly #why: Int32Array;
   readonly #alsoWhy: Int32Array;
 
+  /** Players that are enough to choose from. */
+  readonly #choice: number;
+
   // Written over and over, as a cycle asks for them tens of thousands of times.
   readonly #found: Candidates;
+  /** By role: players found who offer it. */
+  readonly #offered: Int32Array;
   readonly #costs: Float64Array;
   readonly #sorted: Int32Array;
   readonly #bySize: Int32Array;
@@ -120,17 +122,19 @@ class Cycle {
   /** Regions that are tried, the best first; by bit, the candidates' players. */
   readonly #tried: number[] = [];
   readonly #playersIn: Int32Array;
+  /** The reach that those are of; -1 while they are not of those found last. */
+  #playersInReach: Reach | -1 = -1;
   /** Counts of roles of the group that is built, and by team. */
   readonly #counts: Int32Array;
   readonly #countsOfTeams: Int32Array;
   readonly #playersOfTeams: Int32Array;
 
-  constructor(table: TicketTable, nowMs: number, duplicates: readonly LeftOut[]) {
+  constructor(table: TicketTable, nowMs: number) {
     const { rules } = table;
     this.#rules = rules;
     this.#nowMs = nowMs;
     this.#pool = new Pool(table, nowMs);
-    this.#leftOut = [...this.#pool.leftOut, ...duplicates];
+    this.#leftOut = [...this.#pool.leftOut, ...table.duplicates];
     this.#full = playersFull(rules);
     this.#seats = teamSeats(rules.roles, rules.teamSize);
     this.#hasRoles = table.hasRoles;
@@ -139,7 +143,11 @@ class Cycle {
     this.#codes = new Uint8Array(count);
     this.#why = new Int32Array(count);
     this.#alsoWhy = new Int32Array(count);
-    const foundMax = Math.max(CHOICE_PLAYERS_MIN, CHOICE * this.#full);
+    this.#choice = Math.max(CHOICE_PLAYERS_MIN, CHOICE * this.#full);
+    this.#offered = new Int32Array(this.#roleCounts.slots.length);
+    // As many places as players are wanted hold everybody.
+    const foundMax =
+      this.#choice + this.#roleCounts.slots.reduce((sum, slots) => sum + CHOICE * rules.teams * slots, 0);
     this.#found = { places: new Int32Array(foundMax), count: 0, inWindow: 0, inRegion: 0, blocked: 0 };
     this.#costs = new Float64Array(foundMax);
     this.#sorted = new Int32Array(foundMax);
@@ -180,9 +188,16 @@ class Cycle {
     // Where not even the smallest match comes about, there is nothing to build.
     const atLeast = mayHaveBots ? 1 : playersMin - this.#pool.size[anchor]!;
     let largest: Group | undefined;
+    // With roles and no bots a match is full or none.
+    const isFull = this.#hasRoles && !mayHaveBots;
+    if (isFull && !this.#mayFillRoles(anchor, this.#found.places, this.#found.count)) return this.#lacking(anchor);
     const tried = this.#tryRegions(anchor, reach, atLeast);
     for (let at = 0; at < tried; at++) {
       const count = this.#candidatesIn(this.#tried[at]!, anchor, reach);
+      if (isFull && !this.#mayFillRoles(anchor, this.#sorted, count)) {
+        largest ??= this.#lacking(anchor);
+        continue;
+      }
       const group = this.#build(anchor, count, teamSize, reach, largest);
       if (group.players === this.#full && this.#finish(group, teamSize, 0)) return undefined;
       if (largest === undefined || group.players > largest.players) largest = group;
@@ -222,15 +237,16 @@ class Cycle {
     const window = windows[anchor]!;
     const regions = accepted[anchor]!;
     const hasConflicts = pool.hasConflicts(anchor);
-    const { places } = this.#found;
+    const found = this.#found;
+    const { places } = found;
+    const choice = this.#choice;
     let [count, inWindow, inRegion, blocked] = [0, 0, 0, 0];
     let below = lower[anchor]!;
     let above = higher[anchor]!;
     let down = below === -1 ? Infinity : own - rating[below]!;
     let up = above === -1 ? Infinity : rating[above]! - own;
     let looks = pool.isOverdue[anchor] === 1 ? LOOKS_OVERDUE_MAX : LOOKS_MAX;
-    // As many places as players are wanted hold everybody.
-    while (inRegion - blocked < places.length && looks-- > 0) {
+    while (inRegion - blocked < choice && looks-- > 0) {
       // Of two as near, the older: the same when the order of ratings is turned round.
       const isBelow = down < up || (down === up && below !== -1 && above !== -1 && rank[below]! < rank[above]!);
       const distance = isBelow ? down : up;
@@ -251,11 +267,73 @@ class Cycle {
       if (hasConflicts && pool.conflict(anchor, other)) blocked += players;
       else places[count++] = other;
     }
-    const found = this.#found;
     found.count = count;
     found.inWindow = inWindow;
     found.inRegion = inRegion;
     found.blocked = blocked;
+    this.#playersInReach = -1;
+    if (this.#hasRoles) this.#gatherRoles(anchor, reach, below, above);
+  }
+
+  /** Adds, of each role that few of those found offer, the nearest who do. */
+  #gatherRoles(anchor: number, reach: Reach, below: number, above: number): void {
+    const pool = this.#pool;
+    const { places, count } = this.#found;
+    const { slots } = this.#roleCounts;
+    const offered = this.#offered.fill(0);
+    for (let i = 0; i < count; i++) {
+      for (let role = 0; role < offered.length; role++) offered[role]! += pool.offering(places[i]!, role);
+    }
+    for (let role = 0; role < offered.length; role++) {
+      const wanted = CHOICE * this.#rules.teams * slots[role]!;
+      if (offered[role]! < wanted) this.#gatherOffering(role, wanted, anchor, reach, below, above);
+    }
+  }
+
+  /** Goes on from where the search for others ended, from one to the next who offers a role. */
+  #gatherOffering(role: number, wanted: number, anchor: number, reach: Reach, from: number, to: number): void {
+    const pool = this.#pool;
+    const { rating, size, rank } = pool;
+    const windows = pool.windows[reach];
+    const accepted = pool.accepted[reach];
+    const found = this.#found;
+    const { places } = found;
+    const offered = this.#offered;
+    const own = rating[anchor]!;
+    const before = found.count;
+    let below = pool.offeringBelow(role, from);
+    let above = to === -1 ? -1 : pool.offeringAbove(role, to);
+    for (let looks = LOOKS_MAX; looks > 0 && offered[role]! < wanted; looks--) {
+      const down = below === -1 ? Infinity : own - rating[below]!;
+      const up = above === -1 ? Infinity : rating[above]! - own;
+      const isBelow = down < up || (down === up && below !== -1 && above !== -1 && rank[below]! < rank[above]!);
+      const distance = isBelow ? down : up;
+      if (distance > windows[anchor]! || distance === Infinity) break;
+      const other = isBelow ? below : above;
+      if (isBelow) below = pool.offeringBelow(role, below - 1);
+      else above = pool.offeringAbove(role, above + 1);
+      if (distance > windows[other]! || (accepted[anchor]! & accepted[other]!) === 0) continue;
+      // Who offers two roles that few do is there already.
+      if (places.subarray(before, found.count).includes(other)) continue;
+      found.inWindow += size[other]!;
+      found.inRegion += size[other]!;
+      if (pool.conflict(anchor, other)) {
+        found.blocked += size[other]!;
+        continue;
+      }
+      places[found.count++] = other;
+      for (let more = 0; more < offered.length; more++) offered[more]! += pool.offering(other, more);
+    }
+  }
+
+  /** Whether the roles of an anchor and of candidates may be enough for a full match. */
+  #mayFillRoles(anchor: number, places: Int32Array, count: number): boolean {
+    const { slot, size, table } = this.#pool;
+    const roles = this.#roleCounts;
+    const counts = this.#counts.fill(0);
+    roles.add(counts, 0, table.wishes, slot[anchor]! * roles.sets);
+    for (let i = 0; i < count; i++) roles.add(counts, 0, table.wishes, slot[places[i]!]! * roles.sets);
+    return roles.mayFill(counts, size[anchor]! + this.#playersOf(places, count), this.#rules.teams);
   }
 
   /** Sets which regions to try, the best for the anchor first; -1 stands for any. @returns how many */
@@ -287,6 +365,8 @@ class Cycle {
 
   /** By region: players of those found who accept it. */
   #countPlayers(reach: Reach): void {
+    if (this.#playersInReach === reach) return;
+    this.#playersInReach = reach;
     const { size } = this.#pool;
     const accepted = this.#pool.accepted[reach];
     const { places, count } = this.#found;
@@ -413,6 +493,17 @@ class Cycle {
       ceiling = Math.min(ceiling, own + window);
     }
     group.players = players;
+    return group;
+  }
+
+  /** The ticket alone, for want of a role. */
+  #lacking(anchor: number): Group {
+    const [group] = this.#groups;
+    group.places[0] = anchor;
+    group.count = 1;
+    group.players = this.#pool.size[anchor]!;
+    group.teams = undefined;
+    group.lacksRoles = true;
     return group;
   }
 

@@ -40,6 +40,9 @@ export class Pool {
   readonly lower: Int32Array;
   readonly higher: Int32Array;
   readonly isTaken: Uint8Array;
+  /** By role and place: the nearest at or below, and at or above, who offers it, as of when they were last asked. */
+  readonly #offeringBelow: readonly Int32Array[];
+  readonly #offeringAbove: readonly Int32Array[];
   /** Players of all tickets that are still here. */
   players = 0;
 
@@ -63,6 +66,9 @@ export class Pool {
     this.accepted = [new Int32Array(n), new Int32Array(n), new Int32Array(n)];
     this.latencyMs = new Uint16Array(n * this.regions.length);
     for (let place = 0; place < n; place++) this.#settle(place, nowMs);
+    const { slots } = table.roleCounts;
+    this.#offeringBelow = slots.map((_, role) => this.#nearestOffering(role, 0, 1));
+    this.#offeringAbove = slots.map((_, role) => this.#nearestOffering(role, n - 1, -1));
     const leftOut: LeftOut[] = [];
     if (n < table.byAge.length) {
       for (const slot of table.byAge) {
@@ -118,6 +124,52 @@ export class Pool {
     own[place] = isOverdue ? measured : ownMask & measured;
     widest[place] = isOverdue ? measured : widestMask & measured;
     any[place] = measured;
+  }
+
+  /** Players of a ticket who offer a role. */
+  offering(place: number, role: number): number {
+    const { roleCounts, wishes } = this.table;
+    return roleCounts.offering(role, this.size[place]!, wishes, this.slot[place]! * roleCounts.sets);
+  }
+
+  #nearestOffering(role: number, first: number, step: 1 | -1): Int32Array {
+    const nearest = new Int32Array(this.count);
+    let last = -1;
+    for (let place = first; place >= 0 && place < this.count; place += step) {
+      if (this.offering(place, role) > 0) last = place;
+      nearest[place] = last;
+    }
+    return nearest;
+  }
+
+  /** The ticket still here that offers a role, at this place or the nearest below; -1 if there is none, or no place. */
+  offeringBelow(role: number, place: number): number {
+    return this.#hereFrom(this.#offeringBelow[role]!, place, -1);
+  }
+
+  /** As {@link offeringBelow}, above. */
+  offeringAbove(role: number, place: number): number {
+    return this.#hereFrom(this.#offeringAbove[role]!, place, 1);
+  }
+
+  #hereFrom(nearest: Int32Array, place: number, step: 1 | -1): number {
+    let found = place;
+    while (found >= 0 && found < this.count) {
+      const next = nearest[found]!;
+      if (next === -1 || this.isTaken[next] === 0) {
+        found = next;
+        break;
+      }
+      found = next + step;
+    }
+    if (found === this.count) found = -1;
+    // Who is gone does not come back: all who were passed lead there at once from now on.
+    for (let at = place; at >= 0 && at < this.count && nearest[at] !== found; ) {
+      const next = nearest[at]!;
+      nearest[at] = found;
+      at = next + step;
+    }
+    return found;
   }
 
   /** Removes a ticket: it is in a match. */

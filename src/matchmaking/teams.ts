@@ -64,11 +64,14 @@ export class RoleCounts {
   readonly seats: Int32Array;
   /** How many sets of roles there are. */
   readonly sets: number;
+  /** Of each role: slots that ask for it. The role stands for its bit in a set. */
+  readonly slots: readonly number[];
   readonly #roles: readonly string[];
 
   constructor({ roles, open }: TeamSeats) {
     this.#roles = [...new Set(roles)];
     this.sets = 2 ** this.#roles.length;
+    this.slots = this.#roles.map((role) => roles.filter((one) => one === role).length);
     this.seats = new Int32Array(this.sets);
     for (let set = 0; set < this.sets; set++) {
       this.seats[set] = open + roles.filter((role) => (set >>> this.#roles.indexOf(role)) & 1).length;
@@ -97,6 +100,24 @@ export class RoleCounts {
   hold(counts: Int32Array, at: number, more: Int32Array, moreAt: number, teams: number): boolean {
     for (let set = 0; set < this.sets; set++) {
       if (counts[at + set]! + more[moreAt + set]! > teams * this.seats[set]!) return false;
+    }
+    return true;
+  }
+
+  /** Of a party of that size: players who offer a role. */
+  offering(role: number, size: number, counts: Int32Array, at: number): number {
+    return size - counts[at + (this.sets - 1 - 2 ** role)]!;
+  }
+
+  /**
+   * Whether so many players may hold enough for every set of roles that teams are full with: if not, no choice among them
+   * fills the teams.
+   * @param counts of all of them
+   */
+  mayFill(counts: Int32Array, players: number, teams: number): boolean {
+    const full = teams * this.seats[this.sets - 1]!;
+    for (let set = 0; set < this.sets; set++) {
+      if (players - counts[set]! < full - teams * this.seats[set]!) return false;
     }
     return true;
   }

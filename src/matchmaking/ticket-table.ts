@@ -20,6 +20,8 @@ export class TicketTable {
   byAge: Int32Array = new Int32Array(0);
   /** Slots of those who can be matched, the lowest rating first, of equal ones the oldest. */
   byRating: Int32Array = new Int32Array(0);
+  /** Who is not here, as one of its players waits with an older ticket or is in it twice; the oldest first. */
+  duplicates: readonly LeftOut[] = [];
   /** Ascending. */
   regions: readonly string[] = [];
 
@@ -66,7 +68,8 @@ export class TicketTable {
 
   /**
    * These wait now, and nobody else.
-   * @returns false if a player is in two of them; the table is then of no use any more
+   * @returns false if a newcomer is older than another ticket with one of its players, which only a new table can sort
+   * out, or if an object comes twice; the table is then of no use any more
    * @throws RangeError if one is of another mode
    */
   update(tickets: readonly Ticket[]): boolean {
@@ -75,16 +78,26 @@ export class TicketTable {
     if (newcomers === undefined) return false;
     const [before, beforeByRating] = this.#dropUnseen();
     this.#grow(this.#slotOf.size + newcomers.length);
+    newcomers.sort((a, b) => byAge(tickets[a]!, tickets[b]!));
     const added: number[] = [];
+    const duplicates: LeftOut[] = [];
     for (const at of newcomers) {
-      const slot = this.#add(tickets[at]!);
+      const ticket = tickets[at]!;
+      const cause = standsInItsOwnWay(ticket, this.rules);
+      const duplicate = cause === undefined ? this.#duplicateOf(ticket) : undefined;
+      if (duplicate !== undefined) {
+        duplicates.push({ ticket, cause: duplicate });
+        continue;
+      }
+      const slot = this.#add(ticket, cause);
       if (slot === undefined) return false;
       slots[at] = slot;
       added.push(slot);
     }
-    for (let at = 0; at < slots.length; at++) this.#lastAt[slots[at]!] = at;
+    for (let at = 0; at < slots.length; at++) if (slots[at] !== -1) this.#lastAt[slots[at]!] = at;
     this.#last = [...tickets];
     this.#lastSlots = slots;
+    this.duplicates = duplicates;
     const matchable = added.filter((slot) => this.causes[slot] === undefined);
     this.#settleRegions(matchable);
     this.#sort(before, beforeByRating, added, matchable);
@@ -92,7 +105,20 @@ export class TicketTable {
     return true;
   }
 
-  /** Fills in the slots of tickets that are known. @returns indexes of the others; undefined if one comes twice */
+  /** The older ticket here with a player of one that is not, or the ticket's own fault; undefined if there is none. */
+  #duplicateOf(ticket: Ticket): WaitCause | undefined {
+    for (const { playerId } of ticket.players) {
+      const slot = this.#slotOfPlayer.get(playerId);
+      const other = slot === undefined ? undefined : this.tickets[slot]!;
+      if (other !== undefined && byAge(other, ticket) < 0) return { code: 'DUPLICATE', ticketId: other.ticketId };
+    }
+    return hasPlayerTwice(ticket) ? { code: 'DUPLICATE', ticketId: ticket.ticketId } : undefined;
+  }
+
+  /**
+   * Fills in the slots of tickets that are here, -1 for the others.
+   * @returns indexes of the others; undefined if one comes twice
+   */
   #recognise(tickets: readonly Ticket[], slots: Int32Array): number[] | undefined {
     this.#updates++;
     const newcomers: number[] = [];
@@ -105,15 +131,15 @@ export class TicketTable {
         slot = this.#lastSlots[next++]!;
       } else {
         slot = this.#slotOf.get(ticket) ?? -1;
-        if (slot === -1) {
-          newcomers.push(at);
-          continue;
-        }
-        next = this.#lastAt[slot]! + 1;
+        if (slot !== -1) next = this.#lastAt[slot]! + 1;
+      }
+      slots[at] = slot;
+      if (slot === -1) {
+        newcomers.push(at);
+        continue;
       }
       if (this.#seenIn[slot] === this.#updates) return undefined;
       this.#seenIn[slot] = this.#updates;
-      slots[at] = slot;
     }
     return newcomers;
   }
@@ -144,8 +170,11 @@ export class TicketTable {
     this.blocks.remove(slot);
   }
 
-  /** @returns undefined if one of its players is here already */
-  #add(ticket: Ticket): number | undefined {
+  /**
+   * @param cause why nobody can be matched with it, if so
+   * @returns undefined if it, or one of its players, is here already
+   */
+  #add(ticket: Ticket, cause: WaitCause | undefined): number | undefined {
     const { rules } = this;
     const { mode, ticketId, players, createdAtMs } = ticket;
     if (mode !== rules.mode) throw new RangeError(`ticket ${ticketId} is of mode ${mode}, the rules of ${rules.mode}`);
@@ -155,7 +184,6 @@ export class TicketTable {
     this.tickets[slot] = ticket;
     this.createdAtMs[slot] = createdAtMs;
     this.#seenIn[slot] = this.#updates;
-    const cause = standsInItsOwnWay(ticket, rules);
     this.causes[slot] = cause;
     if (cause !== undefined) return slot;
     for (const { playerId } of players) {
@@ -235,11 +263,10 @@ export class TicketTable {
 
   // Orders --------------------------------------------------------------------------------------------------------
 
-  #sort(before: Int32Array, beforeByRating: Int32Array, added: number[], matchable: number[]): void {
-    const { createdAtMs, tickets, rating, rank, causes } = this;
-    const byAge = (a: number, b: number): number =>
-      createdAtMs[a]! - createdAtMs[b]! || (tickets[a]!.ticketId < tickets[b]!.ticketId ? -1 : 1);
-    this.byAge = merge(before, added.sort(byAge), byAge);
+  /** @param added the oldest first */
+  #sort(before: Int32Array, beforeByRating: Int32Array, added: readonly number[], matchable: number[]): void {
+    const { tickets, rating, rank, causes } = this;
+    this.byAge = merge(before, added, (a, b) => byAge(tickets[a]!, tickets[b]!));
     let ranks = 0;
     for (const slot of this.byAge) if (causes[slot] === undefined) rank[slot] = ranks++;
     const byRating = (a: number, b: number): number => rating[a]! - rating[b]! || rank[a]! - rank[b]!;
@@ -280,28 +307,17 @@ export function standsInItsOwnWay({ players }: Pick<Ticket, 'players'>, rules: R
   return undefined;
 }
 
+/** The oldest first, of equal age by id. */
+function byAge(a: Ticket, b: Ticket): number {
+  return a.createdAtMs - b.createdAtMs || (a.ticketId < b.ticketId ? -1 : 1);
+}
+
+/** Somebody twice in one party is a fault of the ticket itself. */
+function hasPlayerTwice({ players }: Ticket): boolean {
+  return players.length > 1 && new Set(players.map(({ playerId }) => playerId)).size < players.length;
+}
+
 export interface LeftOut {
   readonly ticket: Ticket;
   readonly cause: WaitCause;
-}
-
-/** Tickets that have a player in common with an older one, or one twice; the oldest first. */
-export function duplicatesOf(tickets: readonly Ticket[], rules: Rules): LeftOut[] {
-  const byAge = [...tickets].sort((a, b) => a.createdAtMs - b.createdAtMs || (a.ticketId < b.ticketId ? -1 : 1));
-  const olderOf = new Map<string, string>();
-  const duplicates: LeftOut[] = [];
-  for (const ticket of byAge) {
-    if (standsInItsOwnWay(ticket, rules) !== undefined) continue;
-    const ids = new Set(ticket.players.map(({ playerId }) => playerId));
-    const common = [...ids].find((playerId) => olderOf.has(playerId));
-    if (common !== undefined) {
-      duplicates.push({ ticket, cause: { code: 'DUPLICATE', ticketId: olderOf.get(common)! } });
-    } else if (ids.size < ticket.players.length) {
-      // Somebody twice in one party is a fault of the ticket itself.
-      duplicates.push({ ticket, cause: { code: 'DUPLICATE', ticketId: ticket.ticketId } });
-    } else {
-      for (const playerId of ids) olderOf.set(playerId, ticket.ticketId);
-    }
-  }
-  return duplicates;
 }

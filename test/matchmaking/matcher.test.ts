@@ -200,11 +200,12 @@ describe('the matcher', () => {
         },
       );
       fc.assert(
-        fc.property(poolOf(rules), cycles, fc.boolean(), (tickets, drawn, hasTwins) => {
+        fc.property(poolOf(rules), cycles, fc.constantFrom(null, -1, 1), (tickets, drawn, twinMs) => {
           const remembering = createMatcher();
           const arriving = [...tickets];
-          // A player who queues a second time, until one of the two tickets is gone.
-          if (hasTwins) arriving.push({ ...tickets[0]!, ticketId: 'twin' });
+          // A player with a second ticket, older or younger, which comes first; until one of the two is gone.
+          const [one] = tickets as [Ticket];
+          if (twinMs !== null) arriving.push({ ...one, ticketId: 'twin', createdAtMs: one.createdAtMs + twinMs });
           let waiting: Ticket[] = [];
           let before: { readonly kept: MatchResult; readonly told: readonly unknown[] } | undefined;
           for (const [cycle, { comes, goes, again, turns }] of drawn.entries()) {
@@ -321,6 +322,41 @@ describe('the matcher', () => {
       match([ticket('d', 25, { players: [same, same] })], NOW_MS, rules).reasons.get('d')!.code,
       'DUPLICATE',
     );
+  });
+
+  it('tells both of two tickets apart from cycle to cycle, and lets the second in when the first is gone', () => {
+    const matcher = createMatcher();
+    const x = { players: [{ playerId: 'x', mu: 25, sigma: 5 }] };
+    const [older, younger, far] = [
+      ticket('a', 25, x),
+      ticket('b', 25, { ...x, createdAtMs: NOW_MS + 1 }),
+      ticket('c', 90),
+    ];
+    const codeOf = (tickets: readonly Ticket[]) => matcher(tickets, NOW_MS + 2, DUEL).reasons.get('b')!.code;
+    assert.equal(codeOf([younger, far]), 'RATING_WINDOW');
+    assert.equal(codeOf([younger, far, older]), 'DUPLICATE');
+    assert.equal(codeOf([younger, far, older]), 'DUPLICATE');
+    assert.equal(codeOf([younger, far]), 'RATING_WINDOW');
+  });
+
+  it('finds a role that few play past all the others who are nearer', () => {
+    const rules = MODES['with roles']!;
+    const one = (id: string, mu: number, role: string, more: Partial<Ticket> = {}) =>
+      ticket(id, mu, { players: [{ playerId: id, mu, sigma: 5, roles: [role] }], ...more });
+    const many = Array.from({ length: 600 }, (_, i) => one(`d${i}`, 25 + (i % 100) / 100, 'damage'));
+    const few = ['healer', 'tank'].flatMap((role) => [27, 27.5].map((mu) => one(`${role}${mu}`, mu, role)));
+    const { matches } = match([...many, ...few], NOW_MS, rules);
+    assert.equal(matches.length, 1);
+    assert.equal(matches[0]!.teams.flat().length, 6);
+    // Without one of them nobody can be placed, and it is the roles that everybody is told.
+    const { reasons } = match([...many, ...few.slice(1)], NOW_MS, rules);
+    assert.equal(reasons.size, 603);
+    for (const { code } of reasons.values()) assert.equal(code, 'ROLES_SHORT');
+    // Past the deadline they are found wherever they are.
+    const createdAtMs = NOW_MS - rules.deadlineSeconds * 1_000;
+    const far = few.map((healerOrTank) => ({ ...healerOrTank, players: [{ ...healerOrTank.players[0]!, mu: 500 }] }));
+    const overdue = [...many, ...far].map((each) => ({ ...each, createdAtMs }));
+    assert.equal(match(overdue, NOW_MS, rules).matches.length, 1);
   });
 
   it('refuses tickets of another mode', () => {

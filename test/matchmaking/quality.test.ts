@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { predictWin } from 'openskill';
 import { winProbability, winProbabilityError } from '../../src/matchmaking/quality.ts';
-import { splitTeams, spreadOf } from '../../src/matchmaking/teams.ts';
+import { fillRoles, RoleCounts, splitTeams, spreadOf, teamSeats } from '../../src/matchmaking/teams.ts';
 import { MODEL } from '../../src/ratings/rating.ts';
 
 const seed = 20261126;
@@ -66,6 +66,33 @@ describe('teams', () => {
       { seed, numRuns: 500 },
     );
     assert.ok(compared > 20, `${compared} splits were compared`);
+  });
+});
+
+describe('counts of roles', () => {
+  it('give up only where no choice of players fills the teams', () => {
+    const seats = teamSeats({ healer: 1, tank: 1 }, 3);
+    const counts = new RoleCounts(seats);
+    const player = fc.option(fc.uniqueArray(fc.constantFrom('healer', 'tank', 'damage'), { minLength: 1 }), {
+      nil: undefined,
+    });
+    let impossible = 0;
+    fc.assert(
+      fc.property(fc.array(player, { maxLength: 9 }), (drawn) => {
+        const players = drawn.map((roles, i) => ({ playerId: `p${i}`, ...(roles === undefined ? {} : { roles }) }));
+        if (counts.mayFill(counts.of(players), players.length, 2)) return;
+        impossible++;
+        for (let set = 0; set < 2 ** players.length; set++) {
+          const chosen = players.filter((_, i) => (set >>> i) & 1);
+          if (chosen.length !== 6) continue;
+          // Taken together is what teams can do at most.
+          const both = { roles: [...seats.roles, ...seats.roles], open: 2 * seats.open };
+          assert.equal(fillRoles(chosen, both), undefined);
+        }
+      }),
+      { seed, numRuns: 300 },
+    );
+    assert.ok(impossible > 100, `${impossible} pools were too small or lacked a role`);
   });
 });
 
