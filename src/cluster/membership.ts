@@ -7,7 +7,9 @@
  *
  * **Who must stop.** A process that has not been acknowledged for a lease less a beat may have been declared dead, so its
  * rooms stand still ({@link Membership.isFenced}) until the store has answered and every room of its own has been
- * compared with what the store says: those that others run now are given up, the others go on.
+ * compared with what the store says: those that others run now are given up, the others go on. One that nobody has claimed
+ * yet, although its process is buried, is among the others: it may write on until somebody claims it. Nothing that anybody
+ * saw is taken back by that (`wal`): it was in the journal before it was seen, and who claims reads the journal after.
  *
  * **Nobody judges from the dark.** Who could not reach the store sees everybody stand still. After such an outage, and
  * after the store has lost what it held, nobody is declared dead for a lease.

@@ -201,8 +201,11 @@ export class JournalPlugin extends RoomPlugin<Room> {
 
   /** Records who holds which seat, JSON-able; opaque to the journal, never part of a replay. */
   session(facts: Readonly<Record<string, unknown>>): void {
-    if (this.#recording === undefined || this.#isBroken(this.#recording)) return;
-    this.#recording.writer.session(new TextEncoder().encode(JSON.stringify(facts)));
+    const recording = this.#recording;
+    if (recording === undefined || this.#isBroken(recording)) return;
+    recording.writer.session(new TextEncoder().encode(JSON.stringify(facts)));
+    // Also while no tick runs: who is told that it is in must be in whatever happens.
+    if (this.#hold !== undefined) this.#holdUntilDurable(this.#hold, recording);
   }
 
   /** Lets go of a match that goes on elsewhere: nothing more is recorded, and nobody is told that it ended. */

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { ClientState, CloseCode, matchMaker } from '@colyseus/core';
 import * as z from 'zod';
+import { RedisJournal } from '../../src/adapters/redis-journal.ts';
 import type { WordWorld } from '../../src/kernel/words.ts';
 import type { Durability } from '../../src/match/journal-plugin.ts';
+import { JournalTotals } from '../../src/match/journal-totals.ts';
 import { GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
 import { LateJournal } from '../fixtures/late-journal.ts';
+import { RedisServer } from '../fixtures/redis-server.ts';
 import { TagRoom } from '../fixtures/tag/tag-room.ts';
 
 /** Shows the tick in every way in which a room can: hot and cold fields, a broadcast, an answer. */
@@ -119,6 +124,27 @@ describe('what players see of a match', () => {
     assert.ok(Math.max(...seen) >= stoodAt);
   });
 
+  it('is durable also of who comes while no tick runs, however late the journal has it', async () => {
+    const room = await server.createRoom<TagRoom>('showing');
+    const former = await server.raw(room.roomId);
+    const { sessionId, token } = former;
+    room.plugins.tick.pause();
+    await room.plugins.journal.flush();
+    journal.isStalled = true;
+    former.socket.terminate();
+    await until(() => room.clients.length === 0, 'the loss to be noticed');
+    const query = `sessionId=${sessionId}&reconnectionToken=${token}&skipHandshake=1`;
+    const player = server.socket(`/${matchMaker.processId}/${room.roomId}?${query}`);
+    // Longer than anybody waits for the journal.
+    await until(() => room.clients[0]?.state === ClientState.JOINING, 'the room to let it in');
+    const pong = once(player.socket, 'pong');
+    player.socket.ping();
+    await pong;
+    assert.equal(player.token, undefined, 'a token that only this process knows');
+    journal.isStalled = false;
+    await until(() => player.token, 'it to be let in');
+  });
+
   it('ends with what is durable when somebody else has taken the match over', async () => {
     const room = await server.createRoom<TagRoom>('showing');
     const { player, seen } = await join(room);
@@ -143,5 +169,47 @@ describe('what players see of a match', () => {
     journal.fail('JOURNAL_UNAVAILABLE');
     await player.patched(20);
     assert.ok(server.log.some(({ msg }) => msg.includes('unrecorded')));
+  });
+});
+
+describe('what players see of a match that somebody else claims while its owner ticks on, as after a stall', () => {
+  let redis: RedisServer;
+  let journals: RedisJournal[];
+  let server: GameServer;
+
+  before(async () => {
+    redis = await RedisServer.start();
+    const open = () => RedisJournal.open({ url: redis.url, totals: new JournalTotals() });
+    journals = [await open(), await open()];
+    server = await GameServer.start({ rooms: { showing: ShowingRoom }, journal: journals[0]! });
+  });
+  after(async () => {
+    await server.close();
+    for (const journal of journals) await journal.close();
+    await redis.stop();
+  });
+
+  it('is all in what the new owner reads, whenever it claims', async () => {
+    const claim = async (): Promise<void> => {
+      const room = await server.createRoom<TagRoom>('showing');
+      const player = await server.join(room.roomId);
+      player.room.reconnection.enabled = false;
+      const { matchId } = player.welcomes[0] ?? (await until(() => player.welcomes[0], 'a welcome'));
+      let seen = -1;
+      player.room.onMessage('tick', ({ tick }: { tick: number }) => {
+        seen = Math.max(seen, tick);
+      });
+      player.room.onStateChange(() => {
+        for (const { x } of player.state.runners.values()) seen = Math.max(seen, x);
+      });
+      await player.patched(20);
+      const header = (await journals[1]!.loadTail(matchId))!.header;
+      const writer = await journals[1]!.open(header, 2);
+      const { firstTick, entries } = (await journals[1]!.loadTail(matchId))!;
+      assert.equal(await until(() => player.leftWith, 'its former owner to let go'), CloseCode.MAY_TRY_RECONNECT);
+      assert.ok(seen > 0 && seen < firstTick + entries.length, `${seen} of ${firstTick + entries.length}`);
+      await writer.close();
+    };
+    for (let round = 0; round < 3; round++) await Promise.all([claim(), claim(), claim(), claim()]);
   });
 });
