@@ -78,7 +78,7 @@ export class Witness {
       mismatches: 0,
       trailing: 0,
       ticksTakenBack: 0,
-      takenBackTimes: 0,
+      mostTakenBack: 0,
       othersMismatched: 0,
       oddities: [] as string[],
     };
@@ -93,11 +93,20 @@ export class Witness {
       const isWhole = wholes.has(frame);
       const ticks = places.get(hashes[frame]!);
       let tick = ticks === undefined ? undefined : nextOf(ticks, last, isWhole);
-      if (tick === undefined && ticks !== undefined) {
+      let takenBack = 0;
+      if (ticks !== undefined && isWhole && frame > 0 && (tick === undefined || unknown > 0)) {
+        // Of a process that died the last moments are in no journal: a later tick may look like one of those by chance.
+        takenBack = lostBefore(earliest, frame, ticks);
+        earliest.fill(-1, frame - takenBack, frame);
+        unknown = 0;
+        tick = takenBack < frame ? firstFrom(ticks, Math.max(earliest[frame - takenBack - 1]!, 0))! : ticks[0]!;
+        note(
+          `frame ${frame} of ${length}, a full state, shows tick ${tick}, without the ${takenBack} frames before it`,
+        );
+      } else if (tick === undefined && ticks !== undefined) {
         // It was, before what has been seen already: that was taken back.
         tick = ticks.at(-1)!;
-        judgement.ticksTakenBack += last - tick;
-        judgement.takenBackTimes++;
+        takenBack = last - tick;
         note(`frame ${frame} of ${length}${isWhole ? ', a full state,' : ''} shows tick ${tick} after tick ${last}`);
       }
       if (tick === undefined) {
@@ -105,14 +114,10 @@ export class Witness {
         note(`frame ${frame} of ${length}${isWhole ? ', a full state,' : ''} shows what never was, after tick ${last}`);
         continue;
       }
-      if (unknown > 0) {
-        // Seen before a resume and not in the journal: the tail of a process that died. Anything else is just wrong.
-        if (isWhole && frame > 0) {
-          judgement.ticksTakenBack += unknown;
-          judgement.takenBackTimes++;
-        } else judgement.mismatches += unknown;
-        unknown = 0;
-      }
+      judgement.mismatches += unknown;
+      unknown = 0;
+      judgement.ticksTakenBack += takenBack;
+      judgement.mostTakenBack = Math.max(judgement.mostTakenBack, takenBack);
       earliest[frame] = tick;
       last = tick;
     }
@@ -142,9 +147,10 @@ export interface Judgement {
   readonly mismatches: number;
   /** Those of them after the last one that was: the journal may be a moment behind. */
   readonly trailing: number;
-  /** Ticks that were shown and are not, or that were shown again. */
+  /** Ticks that were shown and are not, before a resume one for each frame; and those that were shown again. */
   readonly ticksTakenBack: number;
-  readonly takenBackTimes: number;
+  /** The most of them at one time. */
+  readonly mostTakenBack: number;
   /** Sightings of others where they had not been. */
   readonly othersMismatched: number;
   /** The first of the frames that are not as they should be, in words. */
@@ -215,6 +221,15 @@ export class MatchTruth {
     }
     return false;
   }
+}
+
+/** How few of the frames before a full state, which is one of these ticks, must never have been for it to come after the rest. */
+function lostBefore(earliest: Int32Array, frame: number, ticks: readonly number[]): number {
+  for (let lost = 0; lost < frame; lost++) {
+    const before = earliest[frame - lost - 1]!;
+    if (before !== -1 && ticks.at(-1)! >= before) return lost;
+  }
+  return frame;
 }
 
 /** Ticks of each view, ascending. */

@@ -1,11 +1,12 @@
 /**
- * A cluster with players on it, for benches of what happens when its processes go: a gate, so many processes that run
- * matches, a private Redis and database, and probes in a process of their own.
+ * A cluster with players on it, for benches of what happens when its processes go: a gate behind a plain load balancer,
+ * so many processes that run matches, a private Redis and database, and probes in a process of their own.
  */
 import { readFileSync } from 'node:fs';
 import { RedisJournal } from '../../../src/adapters/redis-journal.ts';
 import { JournalTotals } from '../../../src/match/journal-totals.ts';
 import { type Member, TestCluster } from '../../../test/fixtures/cluster.ts';
+import { TcpProxy } from '../../../test/fixtures/tcp-proxy.ts';
 import { until } from '../../../test/fixtures/until.ts';
 import type { ProbePulse } from '../../driver/probe-player.ts';
 import type { ProbeVerdict } from '../../driver/probe-worker.ts';
@@ -27,8 +28,9 @@ const BACK_MS = 30_000;
 /** A player that the SDK would not let come back by itself yet: it wants a room to have been up for so long. */
 const MIN_UPTIME_MS = 5_500;
 const REALTIME = { HYPOGEUM_ROLES: 'realtime,worker' };
+const GATE = { HYPOGEUM_ROLES: 'gate' };
 
-/** What one process leaving did to the players whose rooms it ran. */
+/** What one process leaving did to the players whose rooms it ran, or, of a gate, who came through it. */
 export interface Departure {
   readonly rooms: number;
   /** Those that another process runs now. */
@@ -42,20 +44,24 @@ export interface Departure {
 export class ClusterStage {
   readonly cluster: TestCluster;
   readonly probes: Probes;
-  readonly gate: Member;
   readonly #options: ClusterStageOptions;
   readonly #journal: RedisJournal;
+  /** The load balancer: new connections go to the gate that it names. */
+  readonly #front: TcpProxy;
+  #gate: Member;
 
   private constructor(
     options: ClusterStageOptions,
     cluster: TestCluster,
     gate: Member,
+    front: TcpProxy,
     probes: Probes,
     journal: RedisJournal,
   ) {
     this.#options = options;
     this.cluster = cluster;
-    this.gate = gate;
+    this.#gate = gate;
+    this.#front = front;
     this.probes = probes;
     this.#journal = journal;
   }
@@ -76,19 +82,23 @@ export class ClusterStage {
     });
     let probes: Probes | undefined;
     let journal: RedisJournal | undefined;
+    let front: TcpProxy | undefined;
     try {
-      const gate = await cluster.add({ HYPOGEUM_ROLES: 'gate' });
+      const gate = await cluster.add(GATE);
+      front = await TcpProxy.start(portOf(gate));
       for (let i = 0; i < processes; i++) await cluster.add(REALTIME);
       await cluster.isWhole();
       const { seed } = options;
-      probes = await Probes.start({ endpoint: gate.url, roomName: 'arena', seed, areAddressesApart: true });
+      const endpoint = `http://127.0.0.1:${front.port}`;
+      probes = await Probes.start({ endpoint, roomName: 'arena', seed, areAddressesApart: true });
       journal = await RedisJournal.open({ url: cluster.redis.url, totals: new JournalTotals() });
-      const stage = new ClusterStage(options, cluster, gate, probes, journal);
+      const stage = new ClusterStage(options, cluster, gate, front, probes, journal);
       await stage.#fill();
       return stage;
     } catch (error) {
       await probes?.stop();
       await journal?.close();
+      await front?.close();
       await cluster.stop();
       throw error;
     }
@@ -97,6 +107,7 @@ export class ClusterStage {
   async close(): Promise<void> {
     await this.probes.stop();
     await this.#journal.close();
+    await this.#front.close();
     await this.cluster.stop();
   }
 
@@ -107,7 +118,7 @@ export class ClusterStage {
 
   /** Processes that run matches. */
   get runners(): Member[] {
-    return this.cluster.living.filter((member) => member !== this.gate);
+    return this.cluster.living.filter(({ isGate }) => !isGate);
   }
 
   /** Ids of the rooms that a process runs, as the framework lists them. */
@@ -117,10 +128,21 @@ export class ClusterStage {
       .map(([roomId]) => roomId);
   }
 
+  /**
+   * Starts another gate, through which comes who connects from now on.
+   * @returns the former one, through which all players still are
+   */
+  async replaceGate(): Promise<Member> {
+    const former = this.#gate;
+    this.#gate = await this.cluster.add(GATE);
+    this.#front.target = portOf(this.#gate);
+    return former;
+  }
+
   /** Lets a process go by `leave`, and waits until its players are back. */
   async depart(member: Member, leave: () => void): Promise<Departure> {
     const rooms = new Set(await this.roomsOf(member));
-    const isTheirs = ({ roomId }: ProbePulse): boolean => rooms.has(roomId);
+    const isTheirs = ({ roomId }: ProbePulse): boolean => member.isGate || rooms.has(roomId);
     const before = await this.probes.pulse();
     const leftAtMs = performance.timeOrigin + performance.now();
     leave();
@@ -168,7 +190,7 @@ export class ClusterStage {
     const info = await this.cluster.redis.command((client) => client.info('memory'));
     return {
       processes: this.runners.reduce((sum, { process }) => sum + residentBytes(process.child.pid!), 0),
-      gate: residentBytes(this.gate.process.child.pid!),
+      gate: residentBytes(this.#gate.process.child.pid!),
       redis: Number(/^used_memory:(\d+)/m.exec(info)?.[1]),
     };
   }
@@ -187,6 +209,10 @@ export class ClusterStage {
       return pulse.every(({ patches }) => patches > 30) && performance.now() - joinedAtMs > MIN_UPTIME_MS;
     }, 'everybody to play');
   }
+}
+
+function portOf({ url }: Member): number {
+  return Number(new URL(url).port);
 }
 
 function residentBytes(pid: number): number {
