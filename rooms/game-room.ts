@@ -971,18 +971,21 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const found = this.#seats.table.at(seat);
     if (found === undefined || found.isBot) return;
     const session = this.#seats.sessionOf(found.sessionId);
-    if (session?.phase.state === 'dropped') this.#leaveMessage(session, type, payload);
+    if (session?.phase.state === 'dropped') this.#leaveMessage([session], type, payload);
     else this.clients.getById(found.sessionId)?.send(type, payload);
   }
 
   /** Says something to all players; to those who are away, by the same rule. */
   protected announce(type: string, payload: unknown): void {
+    this.#leaveMessage([...this.#seats.away()], type, payload);
     this.broadcast(type, payload);
-    for (const session of [...this.#seats.away()]) this.#leaveMessage(session, type, payload);
   }
 
-  #leaveMessage(session: Session, type: string, payload: unknown): void {
-    this.#seats.leaveMessage(session, type, payload, this.keptMessages.has(type));
+  /** Before anybody else hears of it: a crash must not take from the absent what others have heard. */
+  #leaveMessage(absent: readonly Session[], type: string, payload: unknown): void {
+    const isKept = this.keptMessages.has(type);
+    const recorded = absent.filter((session) => this.#seats.leaveMessage(session, type, payload, isKept));
+    if (recorded.length > 0) this.plugins.journal.holdBack();
   }
 
   // One tick ---------------------------------------------------------------------------------------------------

@@ -188,10 +188,12 @@ export class RoomSeats {
   }
 
   /** Something is said to a session that is away: it waits if it is to be kept, and counts as lost if not. */
-  leaveMessage({ sessionId, outbox }: Session, type: string, payload: unknown, isKept: boolean): void {
-    if (isKept && outbox.keep(type, payload)) this.#record({ kind: 'kept', sessionId, type, payload });
+  /** @returns whether that is in the journal, which is a moment behind */
+  leaveMessage({ sessionId, outbox }: Session, type: string, payload: unknown, isKept: boolean): boolean {
     // Counts are exact but for a crash; that something was lost is told in any case.
-    else if (!isKept && outbox.lose(type)) this.#record({ kind: 'lost', sessionId, type });
+    if (!(isKept ? outbox.keep(type, payload) : outbox.lose(type))) return false;
+    this.#record(isKept ? { kind: 'kept', sessionId, type, payload } : { kind: 'lost', sessionId, type });
+    return true;
   }
 
   /** What was said to a session while it was away; nothing of it is left. */

@@ -170,6 +170,13 @@ export class JournalPlugin extends RoomPlugin<Room> {
     return !isFrozen;
   }
 
+  /** With `wal`: what is sent from now on waits until all that was recorded is durable, as it does after every entry. */
+  holdBack(): void {
+    const recording = this.#recording;
+    if (this.#hold === undefined || recording === undefined || this.#isBroken(recording)) return;
+    this.#holdUntilDurable(this.#hold, recording);
+  }
+
   #holdUntilDurable(hold: HoldBack, recording: Recording): void {
     const upTo = hold.record();
     recording.writer.flush().then(

@@ -4,6 +4,7 @@ import { ClientState, CloseCode, matchMaker } from '@colyseus/core';
 import * as z from 'zod';
 import { RedisJournal } from '../../src/adapters/redis-journal.ts';
 import type { WordWorld } from '../../src/kernel/words.ts';
+import { socketOf } from '../../src/match/colyseus-internals.ts';
 import type { Durability } from '../../src/match/journal-plugin.ts';
 import { JournalTotals } from '../../src/match/journal-totals.ts';
 import { GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
@@ -21,6 +22,10 @@ class ShowingRoom extends TagRoom {
 
   protected override commands() {
     return { ask: this.command(z.unknown(), () => ({ tick: this.#tick })) };
+  }
+
+  say(type: string, payload: unknown): void {
+    this.announce(type, payload);
   }
 
   protected override project(world: WordWorld, tick = 0): void {
@@ -94,6 +99,30 @@ describe('what players see of a match', () => {
       assert.ok(seen.at(-1)! > seen[0]!);
     }
     assert.deepEqual(server.bugs, []);
+  });
+
+  it('is durable, with wal, also of what waits for who is away', async () => {
+    const room = await server.createRoom<ShowingRoom>('showing');
+    const { player: away } = await join(room);
+    const { player } = await join(room);
+    await Promise.all([away, player].map((one) => one.patched(5)));
+    away.room.reconnection.enabled = false;
+    socketOf(room.clients.getById(away.room.sessionId)! as never).terminate!();
+    await until(() => room.clients.length === 1, 'the loss to be noticed');
+    const { matchId } = player.welcomes[0]!;
+    const recorded: number[] = [];
+    const heard: number[] = [];
+    player.room.onMessage('notice', ({ number }: { number: number }) => {
+      heard.push(number);
+      if (journal.durableSessions.get(matchId)! < recorded[number]!) early.push(`notice ${number}`);
+    });
+    for (let number = 0; number < 20; number++) {
+      room.say('notice', { number });
+      recorded.push(journal.sessions.get(matchId)!);
+      await until(() => heard.length === number + 1, 'it to be heard');
+    }
+    assert.equal(new Set(recorded).size, 20, 'each is in the journal');
+    assert.deepEqual(early, []);
   });
 
   it('is ahead of the journal with batch, which this test would notice', async () => {
