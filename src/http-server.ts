@@ -27,7 +27,7 @@ import type { MatchIds } from './cluster/match-ids.ts';
 import type { Framework } from './clustering.ts';
 import type { Config } from './config.ts';
 import { GuardedTransport } from './guarded-transport.ts';
-import { ERRORS, type ErrorCode, GameError } from './kernel/errors.ts';
+import { ERRORS, type ErrorCode, GameError, refusalIn } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
 import { listenRefusal, NODE_SERVER, PING_HEADERS, PING_PATH, pathLimits, rateLimit, urlOf } from './listening.ts';
 import { isParkedRoom } from './match/adoption.ts';
@@ -536,15 +536,3 @@ const FRAMEWORK_REFUSALS: ReadonlySet<number> = new Set([
   FrameworkCode.MATCHMAKE_EXPIRED,
   FrameworkCode.AUTH_FAILED,
 ]);
-
-/** The refusal of ours that an error is, or carries in its code or message after passing through the framework. */
-function refusalIn(error: unknown): { readonly code: ErrorCode; readonly message: string } | undefined {
-  if (error instanceof GameError) return { code: error.code, message: error.message };
-  if (!(error instanceof Error)) return undefined;
-  const { message } = error;
-  const named = [(error as { code?: unknown }).code, message.split(':', 1)[0]].find(
-    (name): name is ErrorCode => typeof name === 'string' && Object.hasOwn(ERRORS, name),
-  );
-  if (named === undefined) return undefined;
-  return { code: named, message: message.startsWith(`${named}:`) ? message : new GameError(named).message };
-}

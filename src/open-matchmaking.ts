@@ -5,7 +5,7 @@ import { ColyseusMatchRooms } from './adapters/match-rooms.ts';
 import { MemoryTickets } from './adapters/memory-tickets.ts';
 import type { ProcessCard } from './cluster/directory.ts';
 import type { Config } from './config.ts';
-import { type ErrorCode, GameError } from './kernel/errors.ts';
+import { type ErrorCode, GameError, refusalIn } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
 import { PING_PATH } from './listening.ts';
 import { createMatcher } from './matchmaking/matcher.ts';
@@ -47,8 +47,15 @@ export interface OpenMatchmaking {
   close(): Promise<void>;
 }
 
-/** Refusals of stores that are away, which their breakers tell of. */
-const AWAY: ReadonlySet<string> = new Set(['STORE_UNAVAILABLE', 'DATABASE_UNAVAILABLE', 'OVERLOADED']);
+/** Refusals of stores that are away, which their breakers tell of; and rooms that cannot be had, which is counted. */
+const EXPECTED: ReadonlySet<string> = new Set([
+  'STORE_UNAVAILABLE',
+  'DATABASE_UNAVAILABLE',
+  'OVERLOADED',
+  'NO_SLOTS',
+  'MATCH_FULL',
+  'DRAINING',
+]);
 /** How long a player has to say that it is ready, ms. */
 const READY_CHECK_MS = 15_000;
 
@@ -86,7 +93,8 @@ export async function openMatchmaking(options: OpenMatchmakingOptions): Promise<
             newMatchId,
             readyCheckMs: READY_CHECK_MS,
             onFault: (error, step) => {
-              if (error instanceof GameError && AWAY.has(error.code)) return;
+              const refusal = refusalIn(error);
+              if (refusal !== undefined && EXPECTED.has(refusal.code)) return;
               log.error({ err: error, mode: mode.rules.mode, step }, 'matchmaking failed; its tickets wait on');
             },
           }),

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { generateId, matchMaker } from '@colyseus/core';
 import type { CreationOptions } from '../cluster/match-ids.ts';
+import { GameError } from '../kernel/errors.ts';
 import type { MatchOrder, MatchRooms, Seated } from '../matchmaking/mode.ts';
 import type { SeatReservation } from '../matchmaking/ticket-store.ts';
 
@@ -29,7 +30,7 @@ export class ColyseusMatchRooms implements MatchRooms {
   async fill(roomId: string, players: readonly Seated[]): Promise<ReadonlyMap<string, SeatReservation>> {
     const [listing] = await matchMaker.query({ roomId });
     // Full, or about to move to another process, where seats that are not taken do not go along.
-    if (listing === undefined || listing.locked) throw new Error(`room ${roomId} takes nobody any more`);
+    if (listing === undefined || listing.locked) throw new GameError('MATCH_FULL', { roomId });
     return this.#hold(listing as Listing, players, newTraceId());
   }
 
@@ -48,7 +49,7 @@ export class ColyseusMatchRooms implements MatchRooms {
     const held = await matchMaker.reserveMultipleSeatsFor(listing, seats);
     const free = held.filter((isHeld) => isHeld).length;
     const { roomId, processId } = listing;
-    if (free < players.length) throw new Error(`room ${roomId} has ${free} of ${players.length} seats`);
+    if (free < players.length) throw new GameError('MATCH_FULL', { roomId, free, wanted: players.length });
     this.#log.info({ trace: traceId, roomId, in: processId, players: free }, 'seats are held for who queued');
     return new Map(
       players.map(({ identity }, at) => [

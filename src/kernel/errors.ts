@@ -195,3 +195,15 @@ export class GameError extends Error {
     this.detail = detail;
   }
 }
+
+/** The refusal of ours that an error is, or carries in its code or message after passing through the framework, also from another process. */
+export function refusalIn(error: unknown): { readonly code: ErrorCode; readonly message: string } | undefined {
+  if (error instanceof GameError) return { code: error.code, message: error.message };
+  if (!(error instanceof Error)) return undefined;
+  const { message } = error;
+  const named = [(error as { code?: unknown }).code, message.split(':', 1)[0]].find(
+    (name): name is ErrorCode => typeof name === 'string' && Object.hasOwn(ERRORS, name),
+  );
+  if (named === undefined) return undefined;
+  return { code: named, message: message.startsWith(`${named}:`) ? message : new GameError(named).message };
+}

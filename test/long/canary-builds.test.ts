@@ -51,6 +51,12 @@ describe('a new build beside the old one', function () {
   }
   /** Two of nobody's friends in a match of their own, which is full. @returns one of them */
   async function play(): Promise<TestPlayer> {
+    // Seats that nobody came to take would be in the way of the second.
+    const present = (id: string) =>
+      players.filter(({ room, leftWith }) => room.roomId === id && leftWith === undefined);
+    const isSettled = async () =>
+      [...(await cluster.listed())].every(([roomId, { clients }]) => clients === present(roomId).length);
+    await until(isSettled, 'seats that nobody takes to be free again', 20_000);
     const player = await enter(await cluster.client(gate));
     await enter(await cluster.client(gate), player.room.roomId);
     return player;

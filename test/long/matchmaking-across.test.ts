@@ -206,5 +206,8 @@ describe('matches that are made in another process than the one that queues', fu
       assert.deepEqual([now.ticketId, now.state], [ticket.ticketId, 'queued']);
       await ask(clients[2 + at]!, queues, 'DELETE', '/tickets/mine');
     }
+    // That no room can be had is counted, and nobody's fault.
+    assert.ok((await queues.metric('hypogeum_queue_seatings_failed_total', '{mode="arena"}'))! > 0);
+    for (const { process } of [queues, host]) assert.doesNotMatch(process.output(), /matchmaking failed|bug in /);
   });
 });

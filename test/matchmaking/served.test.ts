@@ -148,6 +148,23 @@ describe('matchmaking of a server', () => {
     await game.adopt(await client.consumeSeatReservation(match!.seat)).seat();
   });
 
+  it('nobody is seated in a running match that is locked, as before it moves: the ticket waits on', async () => {
+    const host = await game.client();
+    const running = game.adopt(await host.joinOrCreate('arena', { name: 'Host' }));
+    await running.seat();
+    await game.room(running.room.roomId).lock();
+    const client = await game.client();
+    const { body } = await ask(client, 'POST', '/tickets', { mode: 'arena' });
+    const returned = async () => {
+      const text = await (await fetch(`${game.endpoint}/metrics`)).text();
+      return /^hypogeum_queue_tickets_total\{mode="arena",outcome="returned"\} [1-9]/m.test(text);
+    };
+    await until(returned, 'the ticket to come back');
+    const ticket = await liveTicket(client);
+    assert.deepEqual([ticket?.['ticketId'], ticket?.['match']], [body['ticketId'], null]);
+    await ask(client, 'DELETE', '/tickets/mine');
+  });
+
   it('a party comes into one match once all of it is ready', async () => {
     const clients = [await game.client(), await game.client(), await game.client()];
     const [leader, member, stranger] = clients as [Client, Client, Client];
