@@ -86,6 +86,8 @@ export class Membership implements ClusterDirectory, RoomRegistry {
   readonly #peers = new Map<string, Peer>();
   /** Rooms of this process by id, as the store should have them. */
   readonly #own = new Map<string, StoredRoom>();
+  /** Those of which the store does not know yet what they are by now. */
+  readonly #untold = new Set<string>();
   /** Rooms that the store is just told of. */
   readonly #beginning = new Set<string>();
   readonly #ownerListeners = new Set<(roomId: string, owner: RoomOwner) => void>();
@@ -321,9 +323,11 @@ export class Membership implements ClusterDirectory, RoomRegistry {
     if (room === undefined) return;
     const now = { ...room, state };
     this.#own.set(roomId, now);
+    this.#untold.delete(roomId);
     try {
       if (!(await this.#put(now))) this.#lose(roomId);
     } catch (error) {
+      this.#untold.add(roomId);
       this.#options.log.warn({ err: error, roomId }, 'the cluster does not know yet where a room is');
     }
   }
@@ -384,6 +388,11 @@ export class Membership implements ClusterDirectory, RoomRegistry {
     // Done before it is acknowledged: rooms that are another's by now must not have a tick in between.
     if (this.#unreconciled !== undefined) await this.#reconcile(this.#unreconciled);
     this.#acknowledgedMs = sentMs;
+    for (const roomId of [...this.#untold]) {
+      const room = this.#own.get(roomId);
+      if (room === undefined) this.#untold.delete(roomId);
+      else void this.#become(roomId, room.state);
+    }
     if (this.#judgesFromMs === Number.POSITIVE_INFINITY || isLost) {
       this.#judgesFromMs = performance.now() + this.#times.leaseMs;
     }
