@@ -8,7 +8,7 @@ import type { Config } from './config.ts';
 import { type ErrorCode, GameError, refusalIn } from './kernel/errors.ts';
 import { LIMITS } from './limits.ts';
 import { PING_PATH } from './listening.ts';
-import { createMatcher } from './matchmaking/matcher.ts';
+import { createSteppingMatcher } from './matchmaking/matcher.ts';
 import { Matchmaking } from './matchmaking/matchmaking.ts';
 import type { Mode, PlayerFacts, Region } from './matchmaking/mode.ts';
 import { Parties } from './matchmaking/parties.ts';
@@ -85,7 +85,7 @@ export async function openMatchmaking(options: OpenMatchmakingOptions): Promise<
           new PoolWorker({
             mode,
             store,
-            matcher: createMatcher(),
+            matcher: createSteppingMatcher(),
             rooms,
             players,
             totals: totals.of(mode.rules.mode),

@@ -30,31 +30,40 @@ export class Blocks {
   }
 
   /**
+   * In steps, a slot each.
    * @param newcomers slots
    * @param before slots that were there already
    * @param tickets by slot
    * @param slotOf by player id, newcomers included
    */
-  add(
+  *add(
     newcomers: readonly number[],
     before: Int32Array,
     tickets: readonly (Ticket | undefined)[],
     slotOf: ReadonlyMap<string, number>,
-  ): void {
+  ): Generator<undefined, void, undefined> {
     let named = 0;
     for (const slot of newcomers) {
+      yield;
       const { blocked } = tickets[slot]!;
       named += blocked.length;
       this.#hashes[slot] = blocked.length === 0 ? undefined : hashesOf(blocked);
     }
     // Few names are looked up; of many, first of all those who wait.
     const waiting = named > slotOf.size ? new IdFilter(slotOf.keys()) : undefined;
-    for (const slot of newcomers) this.#meet(slot, waiting, tickets, slotOf);
+    for (const slot of newcomers) {
+      this.#meet(slot, waiting, tickets, slotOf);
+      yield;
+    }
     if (before.length === 0) return;
     const arrived = new IdFilter([]);
     for (const slot of newcomers) for (const { playerId } of tickets[slot]!.players) arrived.add(hashOf(playerId));
     const isNew = new Set(newcomers);
-    for (const slot of before) this.#meet(slot, arrived, tickets, slotOf, isNew);
+    for (const slot of before) {
+      if (this.#hashes[slot] === undefined) continue;
+      this.#meet(slot, arrived, tickets, slotOf, isNew);
+      yield;
+    }
   }
 
   remove(slot: number): void {

@@ -33,6 +33,12 @@ export type Matcher = (
   backfills?: readonly Backfill[],
 ) => MatchResult;
 
+/**
+ * As {@link Matcher}, a small step after the other (a ticket, a running match), so that whoever has other things to do can
+ * do them between two. The answer is that of the pool as it was given. The next cycle begins when this one is over.
+ */
+export type SteppingMatcher = (...given: Parameters<Matcher>) => Generator<undefined, MatchResult, undefined>;
+
 /** Tickets that one ticket looks at; past the deadline, and for a running match, more. */
 const LOOKS_MAX = 512;
 const LOOKS_OVERDUE_MAX = 8_192;
@@ -51,16 +57,28 @@ export const match: Matcher = (tickets, nowMs, rules, backfills) => createMatche
  * cycle what does not change, by the identity of the objects, which must not be changed.
  */
 export function createMatcher(): Matcher {
+  const matcher = createSteppingMatcher();
+  return (...given) => {
+    const steps = matcher(...given);
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+    }
+  };
+}
+
+/** As {@link createMatcher}, in steps. */
+export function createSteppingMatcher(): SteppingMatcher {
   let known: TicketTable | undefined;
-  return (tickets, nowMs, rules, backfills = []) => {
+  return function* (tickets, nowMs, rules, backfills = []) {
     let table = known?.rules === rules ? known : new TicketTable(rules);
     // Until the cycle is over nothing is known: what breaks off leaves nothing half done behind.
     known = undefined;
-    if (!table.update(tickets)) {
+    if (!(yield* table.update(tickets))) {
       table = new TicketTable(rules);
-      if (!table.update(tickets)) throw new RangeError('a ticket came twice');
+      if (!(yield* table.update(tickets))) throw new RangeError('a ticket came twice');
     }
-    const result = new Cycle(table, nowMs).run(backfills);
+    const result = yield* new Cycle(table, nowMs).run(backfills);
     known = table;
     return result;
   };
@@ -158,10 +176,14 @@ class Cycle {
     this.#playersOfTeams = new Int32Array(rules.teams);
   }
 
-  run(backfills: readonly Backfill[]): MatchResult {
+  *run(backfills: readonly Backfill[]): Generator<undefined, MatchResult, undefined> {
     const pool = this.#pool;
-    const backfilled = this.#backfill(backfills);
-    for (const place of pool.byAge) if (pool.isTaken[place] === 0) this.#attempt(place);
+    const backfilled = yield* this.#backfill(backfills);
+    for (const place of pool.byAge) {
+      if (pool.isTaken[place] === 1) continue;
+      this.#attempt(place);
+      yield;
+    }
     return { matches: this.#matches, backfilled, reasons: this.#reasons() };
   }
 
@@ -792,10 +814,11 @@ class Cycle {
   }
 
   /** Tickets for the free seats of running matches: the oldest that fit, to the weaker side. */
-  #backfill(backfills: readonly Backfill[]): Backfilled[] {
+  *#backfill(backfills: readonly Backfill[]): Generator<undefined, Backfilled[], undefined> {
     const inOrder = [...backfills].sort((a, b) => a.createdAtMs - b.createdAtMs || (a.matchId < b.matchId ? -1 : 1));
     const done: Backfilled[] = [];
     for (const running of inOrder) {
+      yield;
       const teams = this.#fillSeats(running);
       if (teams === undefined) continue;
       const roles: Record<string, string> = {};

@@ -3,8 +3,9 @@
  * a second, claims what the matcher puts together, asks those who have to be asked, has rooms made and hands out seats.
  * It keeps nothing that its successor would need.
  */
+import { setImmediate } from 'node:timers/promises';
 import { type ErrorCode, GameError } from '../kernel/errors.ts';
-import type { Matcher } from './matcher.ts';
+import type { MatchResult, SteppingMatcher } from './matcher.ts';
 import type { MatchRooms, Mode, PlayerFacts, Seated } from './mode.ts';
 import type { Backfill, Match, Ticket, WaitReason } from './ticket.ts';
 import { TICKET_LIMITS } from './ticket.ts';
@@ -14,6 +15,8 @@ import type { Fenced } from './transaction.ts';
 
 /** From one cycle to the next, ms. */
 const CYCLE_MS = 250;
+/** After so much work of a cycle everybody else in the process has a turn, ms: matches that are played here among them. */
+const TURN_MS = 3;
 /** How often a process that does not lead asks for the lease, ms. */
 export const STANDBY_MS = 200;
 /** A leader that is not heard of for so long is taken for dead, ms: with the above, taken over from in less than 2 s. */
@@ -41,7 +44,7 @@ const FACTS_MAX = 5_000;
 export interface PoolWorkerOptions {
   readonly mode: Mode;
   readonly store: TicketStore;
-  readonly matcher: Matcher;
+  readonly matcher: SteppingMatcher;
   readonly rooms: MatchRooms;
   readonly players: PlayerFacts;
   readonly totals: PoolTotals;
@@ -163,12 +166,8 @@ export class PoolWorker {
       return new Map<string, readonly [Backfill, WantedPlayers]>();
     });
     const tickets = records.map(({ ticket }) => ticket);
-    const answer = matcher(
-      tickets,
-      nowMs,
-      mode.rules,
-      [...wanted.values()].map(([backfill]) => backfill),
-    );
+    const backfills = [...wanted.values()].map(([backfill]) => backfill);
+    const answer = await inTurns(matcher(tickets, nowMs, mode.rules, backfills));
     for (const filled of answer.backfilled) {
       const [, room] = wanted.get(filled.matchId)!;
       const match = { mode: this.#pool, region: room.region, teams: filled.teams, bots: [], roles: filled.roles };
@@ -353,8 +352,13 @@ export class PoolWorker {
   async #explain(waiting: ReadonlyMap<string, WaitReason>, nowMs: number): Promise<void> {
     const { store } = this.#options;
     const news: { record: TicketRecord; why: WaitReason; isNews: boolean }[] = [];
+    let turn = performance.now();
     for (const [ticketId, why] of waiting) {
       if (news.length >= WHY_PER_CYCLE) break;
+      if (performance.now() - turn >= TURN_MS) {
+        await setImmediate();
+        turn = performance.now();
+      }
       const record = this.#known.get(ticketId);
       if (record === undefined) continue;
       const told = this.#told.get(ticketId);
@@ -421,6 +425,18 @@ export class PoolWorker {
       return;
     }
     onFault(error, step);
+  }
+}
+
+/** Does all steps, and lets others have their turn in between. */
+async function inTurns(steps: Generator<undefined, MatchResult, undefined>): Promise<MatchResult> {
+  for (;;) {
+    const beganAtMs = performance.now();
+    do {
+      const { done, value } = steps.next();
+      if (done) return value;
+    } while (performance.now() - beganAtMs < TURN_MS);
+    await setImmediate();
   }
 }
 

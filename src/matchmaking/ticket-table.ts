@@ -67,12 +67,12 @@ export class TicketTable {
   }
 
   /**
-   * These wait now, and nobody else.
+   * These wait now, and nobody else. In steps: the table is of no use until the last one.
    * @returns false if a newcomer is older than another ticket with one of its players, which only a new table can sort
    * out, or if an object comes twice; the table is then of no use any more
    * @throws RangeError if one is of another mode
    */
-  update(tickets: readonly Ticket[]): boolean {
+  *update(tickets: readonly Ticket[]): Generator<undefined, boolean, undefined> {
     const slots = new Int32Array(tickets.length);
     const newcomers = this.#recognise(tickets, slots);
     if (newcomers === undefined) return false;
@@ -82,6 +82,7 @@ export class TicketTable {
     const added: number[] = [];
     const duplicates: LeftOut[] = [];
     for (const at of newcomers) {
+      yield;
       const ticket = tickets[at]!;
       const cause = standsInItsOwnWay(ticket, this.rules);
       const duplicate = cause === undefined ? this.#duplicateOf(ticket) : undefined;
@@ -101,7 +102,8 @@ export class TicketTable {
     const matchable = added.filter((slot) => this.causes[slot] === undefined);
     this.#settleRegions(matchable);
     this.#sort(before, beforeByRating, added, matchable);
-    if (matchable.length > 0) this.blocks.add(matchable, beforeByRating, this.tickets, this.#slotOfPlayer);
+    yield;
+    if (matchable.length > 0) yield* this.blocks.add(matchable, beforeByRating, this.tickets, this.#slotOfPlayer);
     return true;
   }
 

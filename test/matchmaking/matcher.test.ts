@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { createMatcher, type MatchResult, match } from '../../src/matchmaking/matcher.ts';
+import { createMatcher, createSteppingMatcher, type MatchResult, match } from '../../src/matchmaking/matcher.ts';
 import { winProbabilityError } from '../../src/matchmaking/quality.ts';
 import {
   defineRules,
@@ -357,6 +357,16 @@ describe('the matcher', () => {
     const far = few.map((healerOrTank) => ({ ...healerOrTank, players: [{ ...healerOrTank.players[0]!, mu: 500 }] }));
     const overdue = [...many, ...far].map((each) => ({ ...each, createdAtMs }));
     assert.equal(match(overdue, NOW_MS, rules).matches.length, 1);
+  });
+
+  it('does a cycle in steps of no more than a ticket', () => {
+    fc.assert(
+      fc.property(poolOf(DUEL), (tickets) => {
+        const steps = createSteppingMatcher()(tickets, NOW_MS, DUEL);
+        for (const _ of tickets) assert.ok(!steps.next().done);
+      }),
+      { seed, numRuns: 20 },
+    );
   });
 
   it('refuses tickets of another mode', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { MemoryTickets } from '../../src/adapters/memory-tickets.ts';
 import type { GameError } from '../../src/kernel/errors.ts';
+import { createSteppingMatcher } from '../../src/matchmaking/matcher.ts';
 import { UNSEEN_MS } from '../../src/matchmaking/pool-worker.ts';
 import { entrant, NEVER, playerOf, Stage, type StageOptions } from '../fixtures/matchmaking.ts';
 import { until } from '../fixtures/until.ts';
@@ -44,6 +45,22 @@ describe('the matcher of a pool', () => {
       stage.pool.waits.counts.reduce((sum, count) => sum + count),
       2,
     );
+  });
+
+  it('lets others have a turn while a cycle goes on', async () => {
+    open();
+    const matcher = createSteppingMatcher();
+    stage.lead('patient', function* (...given) {
+      let hadTurn = false;
+      setImmediate(() => {
+        hadTurn = true;
+      });
+      while (!hadTurn) yield;
+      return yield* matcher(...given);
+    });
+    await stage.queue('ann');
+    await stage.queue('bob');
+    await matched('ann', 'bob');
   });
 
   it('tells who waits alone why, and how many wait', async () => {
