@@ -24,7 +24,14 @@ import type { EndReason, MatchHeader, Participant } from '../src/kernel/match-he
 import type { MatchSetup, SeatEvent, SeatIntent, Simulation, Standing } from '../src/kernel/simulation.ts';
 import { type PendingAdoption, pendingAdoptionOf, readAdoption } from '../src/match/adoption.ts';
 import type { InputLayout } from '../src/match/client-frame.ts';
-import { encoderOf, expectInputs, inputLayoutOf, listingOf, socketOf } from '../src/match/colyseus-internals.ts';
+import {
+  encoderOf,
+  expectInputs,
+  inputLayoutOf,
+  listingOf,
+  onAcknowledged,
+  socketOf,
+} from '../src/match/colyseus-internals.ts';
 import { CommandBudgets } from '../src/match/command-budgets.ts';
 import { type Compatibility, isSame, schemaHashOf } from '../src/match/compatibility.ts';
 import { HotSerializer } from '../src/match/hot-serializer.ts';
@@ -41,7 +48,7 @@ import type { SessionRecord } from '../src/match/session-records.ts';
 import { TickPlugin } from '../src/match/tick-plugin.ts';
 import { checkName, guestName } from '../src/sessions/names.ts';
 import type { SessionEnd } from '../src/sessions/session.ts';
-import { type Player, RoomSeats, type SavedSessions, type Session } from './room-seats.ts';
+import { isAway, type Player, RoomSeats, type SavedSessions, type Session } from './room-seats.ts';
 import type { Revoked, RoomMetadata, RoomServices, Vacancies } from './room-services.ts';
 
 export type { Player } from './room-seats.ts';
@@ -359,6 +366,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.maxClients = Math.min(services.settings.maxPlayers, sim.maxSeats);
     const elapsedMs = adoption === undefined ? this.#begin(header.setup) : await this.#restore(adoption);
     this.#openInputs();
+    onAcknowledged(this, (client) => this.#acknowledge(client as Player));
     this.plugins.interest.countInto(services.totals.interest);
     this.plugins.ping.countInto(services.totals.ping);
     await this.plugins.journal.begin({
@@ -942,9 +950,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const nowMs = this.#nowMs();
     for (const { sessionId, phase } of [...this.#seats.unacknowledged()]) {
       const client = this.clients.getById(sessionId);
-      if (client?.state === ClientState.JOINED) {
-        this.#seats.acknowledged(sessionId);
-      } else if (nowMs - phase.sinceMs > JOIN_ACK_SECONDS * 1000 && client !== undefined) {
+      if (nowMs - phase.sinceMs > JOIN_ACK_SECONDS * 1000 && client !== undefined) {
         this.services.totals.room.joinsRefused.add('JOIN_TIMEOUT');
         // Who had a seat keeps it until it has been away for too long.
         if (phase.state === 'resumed') socketOf(client).terminate?.();
@@ -961,6 +967,12 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.plugins.input.seat(client.sessionId, index);
     client.send('welcome', { seat: index, matchId: this.matchId });
     this.onSeated(client, index);
+  }
+
+  /** The client is there: it gets what waited for it, which until now it might have lost once more. */
+  #acknowledge(client: Player): void {
+    const session = this.#seats.acknowledged(client.sessionId);
+    if (session === undefined) return;
     const { kept, lost } = this.#seats.takeMessages(session);
     for (const { type, payload } of kept) client.send(type, payload);
     if (Object.keys(lost).length > 0) client.send('missed', { types: lost });
@@ -971,14 +983,16 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     const found = this.#seats.table.at(seat);
     if (found === undefined || found.isBot) return;
     const session = this.#seats.sessionOf(found.sessionId);
-    if (session?.phase.state === 'dropped') this.#leaveMessage([session], type, payload);
+    if (session !== undefined && isAway(session)) this.#leaveMessage([session], type, payload);
     else this.clients.getById(found.sessionId)?.send(type, payload);
   }
 
   /** Says something to all players; to those who are away, by the same rule. */
   protected announce(type: string, payload: unknown): void {
-    this.#leaveMessage([...this.#seats.away()], type, payload);
-    this.broadcast(type, payload);
+    const absent = [...this.#seats.away()];
+    this.#leaveMessage(absent, type, payload);
+    const except = absent.flatMap(({ sessionId }) => this.clients.getById(sessionId) ?? []);
+    this.broadcast(type, payload, except.length > 0 ? { except } : {});
   }
 
   /** Before anybody else hears of it: a crash must not take from the absent what others have heard. */

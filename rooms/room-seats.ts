@@ -67,6 +67,11 @@ export interface SeatHost {
   onTakenOver(from: string, to: string): void;
 }
 
+/** What is said to it must wait: a connection that is lost again before its client was there has carried nothing. */
+export function isAway({ phase }: Session): boolean {
+  return phase.state === 'dropped' || phase.state === 'resumed';
+}
+
 export class RoomSeats {
   readonly table: SeatTable;
   readonly #host: SeatHost;
@@ -88,9 +93,9 @@ export class RoomSeats {
     return this.#held.size;
   }
 
-  /** Those who are away and may come back. */
+  /** Those who are away and may come back, until their clients have said that they are there again. */
   *away(): Iterable<Session> {
-    for (const session of this.#sessions.values()) if (session.phase.state === 'dropped') yield session;
+    for (const session of this.#sessions.values()) if (isAway(session)) yield session;
   }
 
   /** Those whose clients have not said yet that they are there. */
@@ -143,9 +148,11 @@ export class RoomSeats {
     return this.#open({ sessionId, seat, auth, tokens: [token] }, outbox);
   }
 
-  /** The client has said that it is there. */
-  acknowledged(sessionId: string): void {
-    this.#advance(sessionId, { kind: 'acknowledged' });
+  /** The client has said that it is there. @returns its session, if it had not said so before */
+  acknowledged(sessionId: string): Session | undefined {
+    const phase = this.#sessions.get(sessionId)?.phase.state;
+    if (phase !== 'reserved' && phase !== 'resumed') return undefined;
+    return this.#advance(sessionId, { kind: 'acknowledged' });
   }
 
   /**

@@ -324,6 +324,20 @@ export function socketOf(client: Client): ClientSocket {
   return client.ref as unknown as ClientSocket;
 }
 
+/**
+ * Calls back when a client of the room has said that it is there, after it was sent the state and what had waited for
+ * that: what is sent from then on reaches it in its turn.
+ */
+export function onAcknowledged(room: Room, listener: (client: Client) => void): void {
+  const inner = room as unknown as { sendFullState(client: Client): void };
+  const send = inner.sendFullState;
+  inner.sendFullState = (client) => {
+    send.call(room, client);
+    // The framework sends what has waited in the same turn.
+    queueMicrotask(() => listener(client));
+  };
+}
+
 /** Bytes handed to the socket that the system has not taken yet; 0 where the transport cannot say. */
 export function bufferedBytesOf(client: Client): number {
   return socketOf(client).bufferedAmount ?? 0;

@@ -3,7 +3,7 @@ import { CLOSE } from '../../src/kernel/errors.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { socketOf } from '../../src/match/colyseus-internals.ts';
 import type { Identity } from '../../src/sessions/tokens.ts';
-import { GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
+import { FRAME, GameServer, type TestPlayer, until } from '../fixtures/game-server.ts';
 import { ProbeArena } from './probe-rooms.ts';
 
 describe('the session of a player', () => {
@@ -70,7 +70,8 @@ describe('the session of a player', () => {
     const pings: number[] = [];
     dead.socket.on('ping', ({ length }) => void pings.push(length));
     const { world } = room.match;
-    const used = Array.from({ length: world.capacity }, (_, at) => at).filter((at) => world.isUsed(at));
+    const inUse = () => Array.from({ length: world.capacity }, (_, at) => at).filter((at) => world.isUsed(at));
+    const used = await until(() => inUse().length === 2 && inUse(), 'both to play');
     assert.deepEqual(
       used.map((at) => world.name(at)),
       ['Aelia', 'Drusa'],
@@ -148,5 +149,23 @@ describe('the session of a player', () => {
     const third = await back(again);
     await third.patched();
     assert.deepEqual([third.codes(), third.messages.length], [[], 0], 'nothing is told twice');
+  });
+
+  it('loses nothing of it when its connection is lost again before its client was there', async () => {
+    const { room } = await seated();
+    const raw = await game.raw(room.roomId, { name: 'Drusa' });
+    raw.socket.terminate();
+    await until(() => room.clients.getById(raw.sessionId) === undefined, 'the loss to be noticed');
+    room.say('notice', { code: 'FIRST' });
+    const silent = await game.comeBack(room.roomId, raw.sessionId, raw.token!);
+    room.say('notice', { code: 'SECOND' });
+    room.say('emote', { which: 1 });
+    silent.socket.terminate();
+    await until(() => room.clients.getById(raw.sessionId) === undefined, 'the second loss to be noticed');
+    const again = await game.comeBack(room.roomId, raw.sessionId, silent.token!);
+    again.send(FRAME.JOIN_ROOM);
+    const told = (text: string) => again.frames.filter((frame) => Buffer.from(frame).includes(text)).length;
+    await until(() => told('missed') > 0, 'what was missed');
+    assert.deepEqual([told('FIRST'), told('SECOND'), told('emote')], [1, 1, 1]);
   });
 });
