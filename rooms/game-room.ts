@@ -229,6 +229,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
   #isListedShut = false;
   /** A match is to go on here and does not yet: should that fail, somebody else tries. */
   #isRestoring = false;
+  /** Until the first tick of a restored match. */
+  #onTick: (() => void) | undefined;
   /** A restored match waits for its players. */
   #isAwaiting = false;
   #inputLayout: InputLayout | undefined;
@@ -252,10 +254,12 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       await hooks[hook]!.apply(this, args);
     } catch (error) {
       if (error instanceof ServerError) throw error;
-      this.onUncaughtException(error as Error, hook);
-      if (hook === 'onJoin' || hook === 'onReconnect') {
-        throw new ServerError(ErrorCode.APPLICATION_ERROR, new GameError('INTERNAL').message);
-      }
+      const isAnswered = hook === 'onJoin' || hook === 'onReconnect';
+      const refusal = isAnswered && error instanceof GameError ? error : undefined;
+      if (refusal === undefined) this.onUncaughtException(error as Error, hook);
+      // The wire carries a number and a text: the code leads the text.
+      if (isAnswered)
+        throw new ServerError(ErrorCode.APPLICATION_ERROR, (refusal ?? new GameError('INTERNAL')).message);
     }
   }
 
@@ -394,7 +398,7 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       rateHz: this.#tickRateHz,
       patchEveryTicks: services.settings.patchEveryTicks,
       firstTick: sim.tickOf(this.world),
-      isHeld: adoption !== undefined,
+      isHeld: adoption !== undefined && !adoption.isSuspect,
       phases: {
         inputs: (tick) => this.#collect(tick),
         step: () => this.#step(),
@@ -417,7 +421,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     // The framework looks whether a room is full when somebody comes, and else only when it is told how many may. Left
     // open, a full one would be offered to newcomers, who are then refused.
     await this.setMatchmaking({ maxClients: this.maxClients });
-    this.#await(adoption.open);
+    if (!adoption.isSuspect) this.#await(adoption.open);
+    this.#onTick = adoption.onTick;
     this.#isRestoring = false;
     services.log.info({ ...facts, tick: sim.tickOf(this.world), epoch: adoption.writer.epoch }, 'match restored');
   }
@@ -745,10 +750,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       const { playerId } = client.auth!;
       this.services.log.info({ trace: options?.traceId, playerId, sessionId: client.sessionId }, 'player joined');
     } catch (error) {
-      if (!(error instanceof GameError)) throw error;
-      this.services.totals.room.joinsRefused.add(error.code);
-      // The wire carries a number and a text: the code leads the text.
-      throw new ServerError(ErrorCode.APPLICATION_ERROR, error.message);
+      if (error instanceof GameError) this.services.totals.room.joinsRefused.add(error.code);
+      throw error;
     }
   }
 
@@ -1029,6 +1032,8 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
     this.#roster.note(this.#entry, () => sim.standings(world));
     sim.step(world, this.#entry);
     this.plugins.journal.record(this.#entry, world);
+    this.#onTick?.();
+    this.#onTick = undefined;
     this.#seats.table.free(this.#entry.events);
   }
 

@@ -341,6 +341,7 @@ export async function createServer(options: ServerOptions): Promise<HypogeumServ
     health,
     journal: clustering.journal,
     plays,
+    forget: (roomId) => membership.forget(roomId),
     totals: totals.room,
     log,
   });
@@ -446,6 +447,8 @@ interface FormerDeps {
   readonly health: Health;
   readonly journal: AdoptAllDeps['journal'];
   readonly plays: Readonly<Record<string, Compatibility>>;
+  /** A room that does not go on is not this process's. */
+  readonly forget: (roomId: string) => void;
   readonly totals: RoomTotals;
   readonly log: Logger;
 }
@@ -462,7 +465,7 @@ class FormerMatches {
 
   /** Goes on with all that fit, before anybody can come. */
   async adopt(): Promise<void> {
-    const { health, journal, plays, totals, log } = this.#deps;
+    const { health, journal, plays, forget, totals, log } = this.#deps;
     if (!health.isAble('adoption')) return;
     await matchMaker.onReady;
     const startedMs = performance.now();
@@ -471,8 +474,9 @@ class FormerMatches {
       plays,
       open: this.#opening.promise,
       onFault: (error, matchId) => log.error({ err: error, matchId }, 'a match of a former process cannot be restored'),
-      onOutcome: ({ matchId }, outcome) => {
+      onOutcome: ({ matchId, header }, outcome) => {
         totals.adoptions.add(outcome.kind);
+        if (outcome.kind !== 'adopted' && header?.roomId !== undefined) forget(header.roomId);
         if (outcome.kind === 'adopted') this.#adopted.push(outcome.roomId);
         else if (outcome.kind === 'incompatible') {
           const { match, here } = outcome;

@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { FileJournal } from '../adapters/file-journal.ts';
 import { FileReplays, readReplayFile } from '../adapters/file-replays.ts';
 import { lockHolder } from '../adapters/process-lock.ts';
+import { RedisJournal } from '../adapters/redis-journal.ts';
 import { GameError } from '../kernel/errors.ts';
 import { hashText } from '../kernel/hash.ts';
 import { inflateRaw } from '../kernel/inflate.ts';
@@ -21,6 +22,7 @@ import { REPLAY_EXTENSION, type Replay, type ReplayHeader, unpackReplay } from '
 import type { Simulation } from '../kernel/simulation.ts';
 import { replayOf } from '../match/archive.ts';
 import { ADOPTION_TRIES_MAX, type JournalReader, type JournalSummary } from '../match/journal.ts';
+import { JournalTotals } from '../match/journal-totals.ts';
 import { arena } from '../sim/arena.ts';
 import { endWithReader, exitCodeOf, print, safe, UsageError } from './frame.ts';
 
@@ -35,6 +37,7 @@ const USAGE = `Usage: npm run replay -- COMMAND [options]
 F and G are match ids or paths of ${REPLAY_EXTENSION} files.
 
   --data DIR            data folder (default: HYPOGEUM_DATA or .data)
+  --redis URL           of a cluster, whose journals are there (default: REDIS_URL; without, they are in the data folder)
   --limit N             list: newest replays shown, 1 to 1000 (default 50)
   --out FILE            export: write there instead of to standard output
   --json                one line of JSON instead of text
@@ -47,6 +50,8 @@ const EXIT = { FINE: 0, DIFFERENT: 1 } as const;
 const LIST_DEFAULT = 50;
 const LIST_MAX = 1000;
 const PROGRESS_EVERY_MS = 100;
+/** How long Redis may take for one answer: nobody waits for a command but its user. */
+const ANSWER_MS = 10_000;
 
 /** Any game: the command passes worlds and intents through without looking inside. */
 export type AnySimulation = Simulation<unknown, unknown>;
@@ -55,6 +60,8 @@ export interface ReplayCliContext {
   /** Games that replays can be checked with, by id. */
   readonly simulations: ReadonlyMap<string, AnySimulation>;
   readonly dataDir: string;
+  /** Where the journals of a cluster are; an empty one counts as unset. */
+  readonly redisUrl?: string | undefined;
   readonly stdout: Writable;
   /** Progress goes here when it is a terminal. */
   readonly stderr: Writable & { readonly isTTY?: boolean };
@@ -64,6 +71,7 @@ interface Options {
   readonly command: string;
   readonly files: readonly string[];
   readonly dataDir: string;
+  readonly redisUrl: string | undefined;
   readonly limit: number;
   readonly out: string | undefined;
   readonly isJson: boolean;
@@ -106,6 +114,7 @@ function parse(argv: readonly string[], context: ReplayCliContext): Options | un
     command,
     files,
     dataDir: values.data ?? context.dataDir,
+    redisUrl: (values.redis ?? context.redisUrl)?.trim() || undefined,
     limit,
     out: values.out,
     isJson: values.json === true,
@@ -118,6 +127,7 @@ function parseReplayArgs(argv: readonly string[]) {
     allowPositionals: true,
     options: {
       data: { type: 'string' },
+      redis: { type: 'string' },
       limit: { type: 'string' },
       out: { type: 'string' },
       json: { type: 'boolean' },
@@ -127,10 +137,10 @@ function parseReplayArgs(argv: readonly string[]) {
 }
 
 async function run(options: Options, context: ReplayCliContext): Promise<number> {
-  const { command, dataDir } = options;
+  const { command } = options;
   if (command === 'list') return list(options, context);
   const replays: Replay[] = [];
-  for (const file of options.files) replays.push(await loadReplay(file, dataDir));
+  for (const file of options.files) replays.push(await loadReplay(file, options));
   const [first, second] = replays as [Replay, Replay];
   if (command === 'verify') return verify(first, options, context);
   if (command === 'diff') return diff(first, second, options, context);
@@ -144,18 +154,31 @@ function folders(dataDir: string): { journal: string; replays: string } {
 }
 
 /** A path, else a kept replay, else the journal of a match that has not become one. */
-async function loadReplay(file: string, dataDir: string): Promise<Replay> {
+async function loadReplay(file: string, options: Options): Promise<Replay> {
   if (file.includes('/') || file.endsWith(REPLAY_EXTENSION))
     return unpackReplay(await readReplayFile(file), inflateRaw);
-  const at = folders(dataDir);
-  const replays = await FileReplays.inspect(at.replays);
+  const replays = await FileReplays.inspect(folders(options.dataDir).replays);
   try {
     return await replays.read(file);
   } catch (error) {
     if (!(error instanceof GameError) || error.code !== 'REPLAY_NOT_FOUND') throw error;
-    const recorded = await (await FileJournal.inspect(at.journal)).load(file);
+    const recorded = await withJournal(options, (journal) => journal.load(file));
     if (recorded === undefined) throw error;
     return replayOf(recorded, replays.pseudonym);
+  }
+}
+
+/** Reads in the journal of the cluster, or in the files of a process that is alone. */
+async function withJournal<T>(
+  { redisUrl, dataDir }: Options,
+  read: (journal: JournalReader) => Promise<T>,
+): Promise<T> {
+  if (redisUrl === undefined) return read(await FileJournal.inspect(folders(dataDir).journal));
+  const journal = await RedisJournal.open({ url: redisUrl, totals: new JournalTotals(), answerMs: ANSWER_MS });
+  try {
+    return await read(journal);
+  } finally {
+    await journal.close();
   }
 }
 
@@ -173,15 +196,16 @@ function simulationOf(header: ReplayHeader, { simulations }: ReplayCliContext): 
 async function list(options: Options, context: ReplayCliContext): Promise<number> {
   const at = folders(options.dataDir);
   const replays = await (await FileReplays.inspect(at.replays)).list(options.limit);
-  const server = await lockHolder(at.journal);
   // What a running server has open cannot be told from outside from what an earlier one left unfinished.
-  const running = server === undefined ? 'unfinished' : 'running or unfinished';
-  const journal = await FileJournal.inspect(at.journal);
-  const journals = await Promise.all(
-    (await journal.list()).map(async (summary) => {
-      if (summary.state !== 'unfinished') return summary;
-      return { ...summary, state: (await isParked(journal, summary)) ? 'parked' : running };
-    }),
+  const isServed = options.redisUrl !== undefined || (await lockHolder(at.journal)) !== undefined;
+  const running = isServed ? 'running or unfinished' : 'unfinished';
+  const journals = await withJournal(options, async (journal) =>
+    Promise.all(
+      (await journal.list()).map(async (summary) => {
+        if (summary.state !== 'unfinished') return summary;
+        return { ...summary, state: (await isParked(journal, summary)) ? 'parked' : running };
+      }),
+    ),
   );
   if (options.isJson) {
     await print(context.stdout, `${JSON.stringify({ replays, journals })}\n`);
@@ -193,7 +217,11 @@ async function list(options: Options, context: ReplayCliContext): Promise<number
       row(matchId, isTorn ? `${state}, torn` : state, ticks, header),
     ),
   ];
-  if (rows.length === 0) await print(context.stdout, `Nothing is recorded in ${options.dataDir}.\n`);
+  if (rows.length === 0)
+    await print(
+      context.stdout,
+      `Nothing is recorded in ${options.dataDir}${options.redisUrl === undefined ? '' : ' or in Redis'}.\n`,
+    );
   else await print(context.stdout, table([['match', 'state', 'room', 'began', 'length', 'players'], ...rows]));
   return EXIT.FINE;
 }
@@ -201,7 +229,10 @@ async function list(options: Options, context: ReplayCliContext): Promise<number
 /** Whether no server tries to restore the match any more. A journal that cannot be read says so when it is. */
 async function isParked(journal: JournalReader, { matchId, epoch }: JournalSummary): Promise<boolean> {
   if (epoch <= ADOPTION_TRIES_MAX) return false;
-  const recorded = await journal.load(matchId).catch(() => undefined);
+  const recorded = await journal.load(matchId).catch((error: unknown) => {
+    if (error instanceof GameError && error.code === 'JOURNAL_CORRUPT') return undefined;
+    throw error;
+  });
   return (recorded?.triesInVain ?? 0) >= ADOPTION_TRIES_MAX;
 }
 
@@ -400,6 +431,7 @@ if (import.meta.main) {
   process.exitCode = await runReplayCli(process.argv.slice(2), {
     simulations: new Map([[arena.id, arena as AnySimulation]]),
     dataDir: process.env['HYPOGEUM_DATA'] ?? '.data',
+    redisUrl: process.env['REDIS_URL'],
     stdout: process.stdout,
     stderr: process.stderr,
   });

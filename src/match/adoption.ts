@@ -28,7 +28,19 @@ export interface PendingAdoption {
   readonly writer: JournalWriter;
   /** Resolves once players can come: only then it makes sense to wait for them. Default: they can. */
   readonly open: Promise<unknown> | undefined;
+  /** It was tried in vain before this time: it does not wait for its players, so that it is soon known to be well. */
+  readonly isSuspect: boolean;
+  /** To be called when the room has recorded its first tick. */
+  readonly onTick?: () => void;
 }
+
+/** Longest that a match which was tried in vain before keeps the others of its kind waiting for its first tick, ms. */
+const SUSPECT_MS = 3_000;
+/**
+ * Those that were tried in vain before go on one after another, each until its first tick is durable: the process may die
+ * of one of them, and nobody could tell afterwards of which of those that were being tried.
+ */
+let suspects: Promise<unknown> = Promise.resolve();
 
 const pending = new Map<string, PendingAdoption>();
 /** By room id: matches that nobody tries any more. */
@@ -75,28 +87,44 @@ export async function adoptMatch(deps: AdoptionDeps, { matchId }: { readonly mat
     if (found === undefined) return { kind: 'lost' };
     const refusal = refusalOf(found, deps.plays);
     if (refusal !== undefined) return refusal;
-    const roomId = found.header.roomId!;
-    const claimed = await claim(deps.journal, found);
-    if (!('writer' in claimed)) return claimed;
-    const { writer } = claimed;
-    try {
-      // Only now: until the claim its former owner may have gone on.
-      const adoption = await readAdoption(deps.journal, writer, { roomId, open: deps.open });
-      pending.set(roomId, adoption);
-      const { recorded } = adoption;
-      await matchMaker.handleCreateRoom(found.header.roomName, {}, undefined, roomId);
-      return { kind: 'adopted', roomId, epoch: writer.epoch, ticks: recorded.firstTick + recorded.entries.length };
-    } catch (error) {
-      if (isStoreAway(error) && !isFenced(writer.failure)) {
-        withdraw(writer);
-        throw error;
-      }
-      await writer.close();
-      if (isFenced(error) || isFenced(writer.failure)) return { kind: 'lost' };
-      deps.onFault(error, matchId);
-    } finally {
-      pending.delete(roomId);
+    const isSuspect = found.triesInVain > 0;
+    const trying = isSuspect ? suspects.then(() => tryToAdopt(deps, found)) : tryToAdopt(deps, found);
+    if (isSuspect) suspects = trying.catch(() => undefined);
+    const outcome = await trying;
+    if (outcome !== undefined) return outcome;
+  }
+}
+
+/** @returns undefined if it failed and may be tried again */
+async function tryToAdopt(deps: AdoptionDeps, found: RecordedTail): Promise<Adoption | undefined> {
+  const { matchId, roomName } = found.header;
+  const roomId = found.header.roomId!;
+  const claimed = await claim(deps.journal, found);
+  if (!('writer' in claimed)) return claimed;
+  const { writer } = claimed;
+  try {
+    const ticked = Promise.withResolvers<void>();
+    // Only now: until the claim its former owner may have gone on.
+    const adoption = await readAdoption(deps.journal, writer, { roomId, open: deps.open });
+    pending.set(roomId, { ...adoption, onTick: ticked.resolve });
+    await matchMaker.handleCreateRoom(roomName, {}, undefined, roomId);
+    if (adoption.isSuspect) {
+      const isWell = ticked.promise.then(() => writer.flush());
+      await within(SUSPECT_MS, isWell);
     }
+    const { firstTick, entries } = adoption.recorded;
+    return { kind: 'adopted', roomId, epoch: writer.epoch, ticks: firstTick + entries.length };
+  } catch (error) {
+    if (isStoreAway(error) && !isFenced(writer.failure)) {
+      withdraw(writer);
+      throw error;
+    }
+    await writer.close();
+    if (isFenced(error) || isFenced(writer.failure)) return { kind: 'lost' };
+    deps.onFault(error, matchId);
+    return undefined;
+  } finally {
+    pending.delete(roomId);
   }
 }
 
@@ -107,6 +135,16 @@ function withdraw(writer: JournalWriter): void {
     .flush()
     .catch(() => undefined)
     .then(() => writer.close());
+}
+
+/** Waits for work, which is somebody else's to look after, but no longer than this. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work.catch(() => undefined), over]);
+  clearTimeout(timer);
 }
 
 /**
@@ -126,7 +164,9 @@ export async function readAdoption(
   writer.tryRestore();
   await writer.flush();
   const recorded = own(await journal.loadTail(matchId));
-  return { roomId, recorded, writer, open, loadWhole: async () => own(await journal.load(matchId)) };
+  const loadWhole = async () => own(await journal.load(matchId));
+  // One of them is this one.
+  return { roomId, recorded, writer, open, loadWhole, isSuspect: recorded.triesInVain > 1 };
 }
 
 /** Why a match is not even claimed here. */

@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { FileJournal } from '../../src/adapters/file-journal.ts';
 import { FileReplays } from '../../src/adapters/file-replays.ts';
+import { RedisJournal } from '../../src/adapters/redis-journal.ts';
 import { type AnySimulation, runReplayCli } from '../../src/cli/replay.ts';
 import { packReplay } from '../../src/kernel/replay-file.ts';
 import { JournalTotals } from '../../src/match/journal-totals.ts';
 import { counterSim } from '../fixtures/counter-sim.ts';
 import { CounterMatch, matchHeader, playReplay } from '../fixtures/recorded-match.ts';
+import { RedisServer } from '../fixtures/redis-server.ts';
 
 class Sink extends Writable {
   text = '';
@@ -77,6 +79,40 @@ describe('the replay command', () => {
     assert.equal(json.replays.length, 2);
     assert.equal(json.journals[0].matchId, 'crashed');
     assert.equal(json.journals[0].ticks, 65);
+  });
+
+  it('reads the journals of a cluster from its Redis', async () => {
+    const redis = await RedisServer.start();
+    try {
+      const journal = await RedisJournal.open({ url: redis.url, totals: new JournalTotals() });
+      for (const [id, epochs] of [
+        ['left', [1]],
+        ['poisoned', [1, 2, 3]],
+      ] as const) {
+        const header = matchHeader(id);
+        for (const epoch of epochs) {
+          const writer = await journal.open(header, epoch);
+          if (epoch === 1) new CounterMatch(writer, header).play(65);
+          else writer.tryRestore();
+          await writer.close();
+        }
+      }
+      await journal.close();
+      const { code, out } = await run('list', '--json', '--redis', redis.url);
+      assert.equal(code, 0);
+      const { journals } = JSON.parse(out) as { journals: { matchId: string; state: string }[] };
+      assert.deepEqual(
+        journals.map(({ matchId, state }) => [matchId, state]),
+        [
+          ['left', 'running or unfinished'],
+          ['poisoned', 'parked'],
+        ],
+      );
+      assert.match((await run('verify', 'poisoned', '--redis', redis.url)).out, /^poisoned: 65 ticks/);
+    } finally {
+      await redis.stop();
+    }
+    assert.equal((await run('list', '--redis', redis.url)).code, 3, 'a Redis that is away');
   });
 
   it('says that nothing is recorded where nothing is', async () => {

@@ -172,8 +172,19 @@ export function clusterDirectoryContract(name: string, open: () => Promise<Clust
         });
         await put(roomOf('r', 'dead', { epoch: 2 }));
         assert.deepEqual(await member.placeOf('r'), { state: 'moving' });
-        await member.park(roomOf('r', 'dead', { epoch: 3 }));
+        await member.park(roomOf('r', 'dead', { epoch: 1 }));
+        assert.deepEqual(await member.placeOf('r'), { state: 'moving' }, 'claimed since');
+        await member.park(roomOf('r', 'dead', { epoch: 2 }));
         assert.deepEqual(await member.placeOf('r'), { state: 'parked' });
+      });
+
+      it('is parked also by who has claimed it in vain itself, and then it is not its own any more', async () => {
+        await put(roomOf('r', 'dead'));
+        assert.ok(await member.take(roomOf('r', 'dead', { epoch: 2 })));
+        assert.ok(await member.take(roomOf('r', 'dead', { epoch: 3 })));
+        await member.park(roomOf('r', 'dead'));
+        assert.deepEqual(await member.placeOf('r'), { state: 'parked' });
+        assert.ok(!member.owns('r'));
       });
 
       it('is told to who listens, once it runs', async () => {

@@ -5,6 +5,7 @@ import { compatibilityOf, type GameRoom } from '../../rooms/game-room.ts';
 import type { RoomRegistry } from '../../src/cluster/room-registry.ts';
 import { GameError } from '../../src/kernel/errors.ts';
 import { hashText } from '../../src/kernel/hash.ts';
+import type { MatchHeader } from '../../src/kernel/match-header.ts';
 import { type Adoption, type AdoptionDeps, adoptMatch, isParkedRoom, readAdoption } from '../../src/match/adoption.ts';
 import type { Compatibility } from '../../src/match/compatibility.ts';
 import { type MatchJournal, RECORD_MAX_BYTES } from '../../src/match/journal.ts';
@@ -441,6 +442,51 @@ describe('a room whose process is gone', () => {
       registry.released = released;
       poisonous = new TypeError('a bug that comes again');
     }
+  });
+
+  it('goes on alone when it was tried in vain before: the process may die of it, and the others were not tried with it', async () => {
+    const rooms: LiveArena[] = [];
+    const ids: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      const { room, joined } = await playing('arena', 1, ['scores']);
+      joined[0]!.room.reconnection.enabled = false;
+      rooms.push(room);
+      ids.push(joined[0]!.welcomes[0]!.matchId);
+    }
+    const { journal } = game.server.services;
+    const inVain = async () =>
+      (await Promise.all(ids.map((id) => journal.loadTail(id)))).map((tail) => tail!.triesInVain);
+    for (const [at, room] of rooms.entries()) {
+      await die(room);
+      const { header, epoch } = (await journal.loadTail(ids[at]!))!;
+      // Somebody tried it and died, of this one or of another.
+      const writer = await journal.open(header, epoch + 1);
+      await readAdoption(journal, writer, { roomId: room.roomId, open: undefined });
+      await writer.close();
+    }
+    assert.deepEqual(await inVain(), [1, 1, 1]);
+    const seen: number[][] = [];
+    const watched = {
+      load: (matchId: string) => journal.load(matchId),
+      loadTail: (matchId: string) => journal.loadTail(matchId),
+      open: async (header: MatchHeader, epoch: number) => {
+        const writer = await journal.open(header, epoch);
+        seen.push(await inVain());
+        return writer;
+      },
+    };
+    const deps = { journal: watched, plays, onFault: (error: unknown) => void faults.push(error) };
+    const outcomes = await Promise.all(ids.map((matchId) => adoptMatch(deps, { matchId })));
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ['adopted', 'adopted', 'adopted'],
+    );
+    assert.deepEqual(faults, []);
+    // Whoever is claimed, those before it have ticked, and those after it wait.
+    assert.deepEqual(
+      seen.map((tries) => tries.filter((count) => count > 0).length),
+      [3, 2, 1],
+    );
   });
 
   it('stays where it is when this build plays by other rules or other bytes, or when it is over', async () => {
