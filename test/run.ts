@@ -198,18 +198,23 @@ function runPart(
   );
 }
 
-/** Which test is running, and since when: a long one is not taken for one that hangs. */
+/** Which test of how many is running, and since when: a long one is not taken for one that hangs. */
 function sayProgress(from: Mocha.Runner): void {
+  const startedMs = performance.now();
+  let begun = 0;
   let running: { readonly title: string; readonly sinceMs: number } | undefined;
+  const seconds = (sinceMs: number): string => `${Math.round((performance.now() - sinceMs) / 1000)} s`;
   from.on('test', (test) => {
+    begun++;
     running = { title: test.fullTitle(), sinceMs: performance.now() };
+    if (isFaults) console.log(`    ${begun} of ${from.total}, after ${seconds(startedMs)}: ${test.title}`);
   });
   from.on('test end', () => {
     running = undefined;
   });
   setInterval(() => {
     if (running === undefined) return;
-    console.log(`    … ${Math.round((performance.now() - running.sinceMs) / 1000)} s: ${running.title}`);
+    console.log(`    … ${begun} of ${from.total}, since ${seconds(running.sinceMs)}: ${running.title}`);
   }, PROGRESS_MS).unref();
 }
 

@@ -83,8 +83,8 @@ async function join(roomId: string | undefined): Promise<ProbeFacts> {
       }
       return player.facts();
     } catch (error) {
-      // A room that filled up meanwhile, or haste.
-      if (attempt === JOIN_TRIES || roomId !== undefined) throw error;
+      // A room that filled up meanwhile, haste, or a machine so busy that the reservation ran out.
+      if (attempt === JOIN_TRIES) throw error;
       await new Promise((resolve) => setTimeout(resolve, 200 * attempt));
     }
   }
