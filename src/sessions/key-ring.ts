@@ -168,20 +168,20 @@ export class KeyRing {
     if (this.#waiting >= WAITING_MAX) throw new GameError('OVERLOADED', { what: 'token keys' });
     this.#waiting++;
     try {
-      this.#asking ??= (async () => {
-        try {
-          const waitMs = this.#askedAtMs + (this.#options.askEveryMs ?? ASK_EVERY_MS) - performance.now();
-          if (waitMs > 0) await delay(waitMs);
-        } finally {
-          // Whoever comes while the store is being asked may have a key that it did not have yet.
-          this.#asking = undefined;
-        }
-        await this.#ask();
-      })();
+      this.#asking ??= this.#askNext();
       await this.#asking;
     } finally {
       this.#waiting--;
     }
+  }
+
+  async #askNext(): Promise<void> {
+    const waitMs = this.#askedAtMs + (this.#options.askEveryMs ?? ASK_EVERY_MS) - performance.now();
+    // Also when there is nothing to wait for: before this returns its promise has not been kept, and could not be let go.
+    await delay(Math.max(0, waitMs));
+    // Whoever comes while the store is being asked may have a key that it did not have yet.
+    this.#asking = undefined;
+    await this.#ask();
   }
 
   async #ask(): Promise<void> {

@@ -49,7 +49,7 @@ describe('a new build beside the old one', function () {
     await player.patched();
     return player;
   }
-  /** Two of nobody's friends in a match of their own, which is full. @returns one of them */
+  /** A match that is full. @returns one of its two */
   async function play(): Promise<TestPlayer> {
     // Seats that nobody came to take would be in the way of the second.
     const present = (id: string) =>
@@ -58,7 +58,9 @@ describe('a new build beside the old one', function () {
       [...(await cluster.listed())].every(([roomId, { clients }]) => clients === present(roomId).length);
     await until(isSettled, 'seats that nobody takes to be free again', 20_000);
     const player = await enter(await cluster.client(gate));
-    await enter(await cluster.client(gate), player.room.roomId);
+    const { roomId } = player.room;
+    // Who came into an open room has filled it.
+    if ((await cluster.listed()).get(roomId)!.clients < 2) await enter(await cluster.client(gate), roomId);
     return player;
   }
   const placeOf = async ({ room }: TestPlayer) => (await cluster.listed()).get(room.roomId)?.processId;
@@ -149,14 +151,27 @@ describe('a new build beside the old one', function () {
       await until(() => matches.every((player) => player.resumes === resumes), 'the players to be back', MOVED_MS);
       for (const player of matches) await assertUndisturbed(player, there, resumes);
     };
-    // By load the other build would be the better place: this one is half full with two.
-    const second = await cluster.add({ HYPOGEUM_BUILD_ID: OLD, HYPOGEUM_MATCH_SLOTS: '4' });
-    await cluster.isWhole();
+    // By load the other build would be the better place: this one is full.
+    const addFull = async (): Promise<Member> => {
+      const full = await cluster.add({ HYPOGEUM_BUILD_ID: OLD, HYPOGEUM_MATCH_SLOTS: '1' });
+      await cluster.isWhole();
+      // Open rooms of others are filled first; then it is the empty one.
+      while ((await placeOf(await play())) !== full.processId);
+      const slots = (member: Member, scope: string) =>
+        member.metric('hypogeum_match_slots_available', `{scope="${scope}"}`);
+      const areTold = async () => {
+        const own = await Promise.all(runners().map((member) => slots(member, 'own')));
+        const all = await Promise.all(runners().map((member) => slots(member, 'cluster')));
+        return all.every((sum) => sum === own.reduce((total, one) => total! + one!, 0));
+      };
+      await until(areTold, 'everybody to know that it is full');
+      return full;
+    };
+    const second = await addFull();
     old.kill('SIGTERM');
     assert.equal(await old.process.exited, 0, old.process.output().slice(-3_000));
     await goOn(second, 1);
-    const third = await cluster.add({ HYPOGEUM_BUILD_ID: OLD });
-    await cluster.isWhole();
+    const third = await addFull();
     second.kill('SIGKILL');
     await goOn(third, 2);
     await assertUndisturbed(onNew, fresh);

@@ -36,6 +36,16 @@ describe('signing keys of several processes on one database', () => {
     assert.deepEqual((await first.jwks()).keys.map(({ kid }) => kid).sort(), [first.keyId, second.keyId].sort());
   });
 
+  it('of every process that starts later are learnt, one after the other, also when none was asked for lately', async () => {
+    const first = await open({ askEveryMs: 0 });
+    for (let later = 0; later < 3; later++) {
+      const { token, identity } = await (await open()).issueAnonymous();
+      assert.deepEqual(await first.verify(token), identity);
+    }
+    const newest = await open();
+    assert.ok((await first.jwks()).keys.some(({ kid }) => kid === newest.keyId));
+  });
+
   it('are changed every day; tokens of the former one are good until they are over', async () => {
     const [signer, other] = [await open(), await open()];
     const former = signer.keyId;
