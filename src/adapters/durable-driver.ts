@@ -94,7 +94,7 @@ export class DurableDriver extends RedisDriver {
   /** Settles who has a room of this id; also lets the framework choose the id before it asks another process. */
   async insert(room: IRoomCache): Promise<boolean> {
     this.#processId = room.processId;
-    this.#removed.delete(room.roomId);
+    this.#isHereAgain(room.roomId);
     const row = JSON.stringify(room);
     const key = this.#options.registryKey(room.roomId);
     if ((await this.#redis.roomsInsert(LIST, key, room.roomId, room.processId, row)) === 1) return true;
@@ -105,7 +105,7 @@ export class DurableDriver extends RedisDriver {
 
   /** Nobody of the framework waits for these: what fails is said again with the next change. */
   override async persist(room: IRoomCache, isNew = false): Promise<boolean> {
-    if (isNew) this.#removed.delete(room.roomId);
+    if (isNew) this.#isHereAgain(room.roomId);
     if (!room.roomId || this.disowned.has(room.roomId) || this.#removed.has(room.roomId)) return false;
     try {
       const row = JSON.stringify(room);
@@ -135,6 +135,12 @@ export class DurableDriver extends RedisDriver {
       this.#options.onFault(error);
       return false;
     }
+  }
+
+  /** Made here once more, as when it went elsewhere and has come back: what is said of it counts. */
+  #isHereAgain(roomId: string): void {
+    this.#removed.delete(roomId);
+    this.disowned.delete(roomId);
   }
 
   #forget(roomId: string): void {

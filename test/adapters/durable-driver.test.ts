@@ -45,6 +45,19 @@ describe('the list of rooms in Redis', () => {
     assert.equal((await listed('back'))?.clients, 1);
   });
 
+  it('forgets a room that went elsewhere, came back to this process and ended here', async () => {
+    const room = row('round');
+    await driver.insert(room);
+    driver.disowned.add('round');
+    await driver.remove('round');
+    await redis.command((client) => client.hdel('roomcaches', 'round'));
+    assert.equal(await driver.insert(room), true);
+    await driver.update(room, { $inc: { clients: -1 } as Partial<IRoomCache> });
+    assert.equal((await listed('round'))?.clients, 1);
+    assert.equal(await driver.remove('round'), true);
+    assert.equal(await listed('round'), undefined);
+  });
+
   it('leaves alone what is another process’s', async () => {
     await driver.insert(row('theirs', 'p2'));
     await driver.insert(row('mine'));
