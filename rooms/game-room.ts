@@ -30,6 +30,7 @@ import {
   inputLayoutOf,
   listingOf,
   onAcknowledged,
+  SOCKET_OPEN,
   socketOf,
 } from '../src/match/colyseus-internals.ts';
 import { CommandBudgets } from '../src/match/command-budgets.ts';
@@ -871,6 +872,9 @@ export abstract class GameRoom<T extends GameRoomTypes, World, Intent> extends R
       socketOf(client).terminate?.();
       throw error;
     }
+    // Lost meanwhile it has not left, which the framework would take it for.
+    const isLost = socketOf(client).readyState !== SOCKET_OPEN;
+    if (isLost && client.state === ClientState.RECONNECTING) client.state = ClientState.JOINING;
   }
 
   override async onLeave(client: Player, code?: number): Promise<void> {

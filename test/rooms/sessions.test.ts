@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { CloseCode } from '@colyseus/core';
 import { CLOSE } from '../../src/kernel/errors.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { socketOf } from '../../src/match/colyseus-internals.ts';
@@ -167,5 +168,25 @@ describe('the session of a player', () => {
     const told = (text: string) => again.frames.filter((frame) => Buffer.from(frame).includes(text)).length;
     await until(() => told('missed') > 0, 'what was missed');
     assert.deepEqual([told('FIRST'), told('SECOND'), told('emote')], [1, 1, 1]);
+  });
+
+  it('keeps its seat when its connection is lost while it is being let in', async () => {
+    const { room } = await seated();
+    const raw = await game.raw(room.roomId, { name: 'Drusa' });
+    raw.socket.terminate();
+    await until(() => room.clients.getById(raw.sessionId) === undefined, 'the loss to be noticed');
+    const { journal } = room.plugins;
+    const flushed = Promise.withResolvers<void>();
+    const flush = journal.flush;
+    journal.flush = () => flushed.promise;
+    game.comeBack(room.roomId, raw.sessionId, raw.token!).catch(() => undefined);
+    const half = await until(() => room.clients.getById(raw.sessionId), 'it to be on its way in');
+    // Closing, and not yet closed.
+    half.leave(CloseCode.GOING_AWAY);
+    flushed.resolve();
+    await until(() => room.clients.getById(raw.sessionId) === undefined, 'the second loss to be noticed');
+    journal.flush = flush;
+    const again = await game.comeBack(room.roomId, raw.sessionId, raw.token!);
+    assert.equal(again.closed, undefined);
   });
 });
