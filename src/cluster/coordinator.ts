@@ -317,7 +317,7 @@ export class Coordinator {
   }
 }
 
-/** Whether a process has a coordinator that looks around: gates and workers have none, one that drains takes nothing over. */
-function looksAround({ roles, plays, isDraining }: ProcessCard): boolean {
-  return roles.includes('realtime') && Object.keys(plays).length > 0 && !isDraining;
+/** Whether a process has a coordinator that looks around: only who can take matches over has, and none that drains does. */
+function looksAround({ roles, plays, canAdopt, isDraining }: ProcessCard): boolean {
+  return canAdopt && roles.includes('realtime') && Object.keys(plays).length > 0 && !isDraining;
 }

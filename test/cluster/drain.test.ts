@@ -1,28 +1,10 @@
 import assert from 'node:assert/strict';
 import { MemoryCluster } from '../../src/adapters/memory-cluster.ts';
 import type { ProcessAnswer, ProcessRequest } from '../../src/cluster/cluster-store.ts';
-import type { ProcessCard } from '../../src/cluster/directory.ts';
 import { Drain, type MovableRoom } from '../../src/cluster/drain.ts';
 import { Membership } from '../../src/cluster/membership.ts';
+import { cardOf, SILENT } from '../contract/cluster-directory.contract.ts';
 import { until } from '../fixtures/until.ts';
-
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
-const PLAYS = { arena: { simId: 'arena', simVersion: 1, schemaHash: 'aa' } };
-
-function cardOf(processId: string, isDraining = false): ProcessCard {
-  return {
-    processId,
-    host: '127.0.0.1',
-    port: 1,
-    roles: ['realtime'],
-    buildId: 'b',
-    region: '',
-    plays: PLAYS,
-    canAdopt: true,
-    isDraining,
-    load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 9, matchSlotsAvailable: 9 },
-  };
-}
 
 /** Another process, which answers as the test says. */
 class Answering extends MemoryCluster {
@@ -80,7 +62,7 @@ describe('cluster/drain', () => {
     store = new Answering();
     isDraining = false;
     rooms = new Map();
-    membership = new Membership({ store, processId: 'here', card: () => cardOf('here', isDraining), log: silent });
+    membership = new Membership({ store, processId: 'here', card: () => cardOf('here', { isDraining }), log: SILENT });
     await store.beat({ card: cardOf('there'), beat: 1 });
     await membership.join();
   });
@@ -97,7 +79,7 @@ describe('cluster/drain', () => {
 
   function drain(withinMs: number, desertedMs = 60_000): { readonly it: Drain; readonly over: Promise<void> } {
     const roomOf = (roomId: string) => rooms.get(roomId);
-    const it = new Drain({ membership, store, log: silent, roomOf, seatsMs: 0, desertedMs });
+    const it = new Drain({ membership, store, log: SILENT, roomOf, seatsMs: 0, desertedMs });
     isDraining = true;
     return { it, over: it.run(withinMs) };
   }

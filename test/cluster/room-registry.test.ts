@@ -5,11 +5,10 @@ import { Coordinator } from '../../src/cluster/coordinator.ts';
 import type { RoomOwner } from '../../src/cluster/directory.ts';
 import { Membership } from '../../src/cluster/membership.ts';
 import { GameError } from '../../src/kernel/errors.ts';
+import { cardOf, SILENT } from '../contract/cluster-directory.contract.ts';
 import { until } from '../fixtures/until.ts';
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
-const PLAYS = { arena: { simId: 'arena', simVersion: 1, schemaHash: 'aa' } };
-const ROOM = { roomId: 'r', roomName: 'arena', matchId: 'r', buildId: 'b', ...PLAYS.arena };
+const ROOM = { roomId: 'r', roomName: 'arena', matchId: 'r', buildId: 'b', ...cardOf('here').plays['arena']! };
 
 /** A store that may be away for rooms. */
 class Absent extends MemoryCluster {
@@ -22,23 +21,7 @@ class Absent extends MemoryCluster {
 }
 
 function memberOf(store: MemoryCluster): Membership {
-  return new Membership({
-    store,
-    processId: 'here',
-    log: silent,
-    card: () => ({
-      processId: 'here',
-      host: '127.0.0.1',
-      port: 1,
-      roles: ['realtime'],
-      buildId: 'b',
-      region: '',
-      plays: PLAYS,
-      canAdopt: true,
-      isDraining: false,
-      load: { tickP99Ms: 0, players: 0, rooms: 0, matchSlots: 9, matchSlotsAvailable: 9 },
-    }),
-  });
+  return new Membership({ store, processId: 'here', log: SILENT, card: () => cardOf('here') });
 }
 
 describe('the registry of rooms', () => {
@@ -62,7 +45,7 @@ describe('the registry of rooms', () => {
     const coordinator = new Coordinator({
       membership,
       store,
-      log: silent,
+      log: SILENT,
       adopt: async () => {
         await membership.take({ ...ROOM, epoch: 2 });
         return { kind: 'lost' };
@@ -75,5 +58,32 @@ describe('the registry of rooms', () => {
     assert.equal(await coordinator.take({ ...ROOM, epoch: 1, processId: 'gone' }), 'lost');
     assert.ok(!membership.owns('r'));
     await coordinator.close();
+  });
+
+  it('is looked after by who can take matches over, whoever else has a smaller id', async () => {
+    const store = new MemoryCluster();
+    await store.beat({ card: cardOf('a', { canAdopt: false }), beat: 1 });
+    const dead = { ...ROOM, simVersion: 2, epoch: 1, processId: 'dead', state: 'running' } as const;
+    await store.put(dead, { processId: 'dead', host: '127.0.0.1', port: 1 });
+    const membership = memberOf(store);
+    await membership.join();
+    const coordinator = new Coordinator({
+      membership,
+      store,
+      log: SILENT,
+      adopt: async () => ({ kind: 'lost' }),
+      listJournal: async () => [],
+      hasRoom: () => false,
+      isDraining: () => false,
+      waitForBuildMs: 0,
+    });
+    coordinator.start();
+    await until(
+      async () => (await membership.placeOf('r')).state === 'parked',
+      'the match nobody can play to be parked',
+    );
+    assert.equal(membership.processes().length, 2, 'while the other is there');
+    await coordinator.close();
+    await membership.leave();
   });
 });
