@@ -3,13 +3,17 @@ import assert from 'node:assert/strict';
 import type { Client } from '@colyseus/sdk';
 import { CloseCode } from '@colyseus/sdk';
 import { isPicked } from '../../src/cluster/canary.ts';
+import { arena } from '../../src/sim/arena.ts';
 import { type Member, TestCluster } from '../fixtures/cluster.ts';
 import { mute, TestPlayer } from '../fixtures/game-server.ts';
 import { until } from '../fixtures/until.ts';
 
 const OLD = '1.3.0';
 const NEW = '1.4.0';
-const NEWER_RULES = { NODE_OPTIONS: `--import ${new URL('../fixtures/newer-rules.ts', import.meta.url).href}` };
+const NEWER_RULES = {
+  NODE_OPTIONS: `--import ${new URL('../fixtures/another-build.ts', import.meta.url).href}`,
+  ARENA_VERSION: String(arena.version + 1),
+};
 const MOVED_MS = 40_000;
 
 describe('a new build beside the old one', function () {
@@ -137,7 +141,14 @@ describe('a new build beside the old one', function () {
   it('rolled back, gets no match and no player any more; its own go on', async () => {
     // A seat is free in a match of it.
     const open = await enter(await cluster.client(gate));
+    const track = async () => {
+      const row = (await cluster.listed()).get(open.room.roomId) as { metadata?: { track?: string } } | undefined;
+      return row?.metadata?.track;
+    };
+    const former = await track();
     await type(`build ${NEW} is rolled back: it gets no new matches`, 'rollback');
+    // The list of rooms hears it a moment after the processes.
+    await until(async () => (await track()) !== former, 'its match to be offered as one of a build that is tried');
     for (let at = 0; at < 6; at++) assert.equal((await cluster.reserve(gate)).processId, old.processId);
     assert.equal(await placeOf(open), fresh.processId);
     await assertUndisturbed(open, fresh);
